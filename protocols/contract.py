@@ -1,0 +1,156 @@
+"""What a model is, what it is given, and what it must answer.
+
+A model is one class with ``card``, ``fit`` and ``predict``; nothing of the pipeline shows in it.
+It is made with no arguments, once per fold (once per *group* of folds if it pre-trains), fitted on
+a :class:`TrainingData` and asked about an :class:`Inputs`, which has no targets at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+CountArray = NDArray[np.int32]
+CropArray = NDArray[np.uint8]
+RowArray = NDArray[np.int64]
+TextArray = NDArray[np.str_]
+
+Kind = Literal["model", "control", "oracle"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """One number as a paper prints it; it stands beside the measured one, never in its place."""
+
+    protocol: str
+    metric: str
+    value: float
+    spread: float | None = None
+    spread_is: str = ""
+    source: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a model before it is run.
+
+    ``encoder`` names a row of the encoder table whose frozen embedding the model reads through
+    ``Inputs.embedding()``; the pipeline computes it once for all protocols. ``needs`` names what a
+    cohort must have (``"oracle"``: a known truth; ``"counts"``: raw counts), so that a cohort without
+    it is skipped with a reason instead of failing.
+    """
+
+    name: str
+    title: str
+    kind: Kind = "model"
+    summary: str = ""
+    paper: str = ""
+    licence: str = ""
+    encoder: str | None = None
+    needs: tuple[str, ...] = ()
+    training_overlap: str = "unknown"
+    published: tuple[Published, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """Where one part's starting weights came from: ``source`` is "random", "none", a file or a hub id."""
+
+    part: str
+    source: str
+    revision: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run hands to every model. ``profile`` changes numbers, never branches."""
+
+    profile: str = "mini"
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 2
+    weights: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+class Inputs(Protocol):
+    """The units (cells or spots) a model may look at, without their expression.
+
+    All arrays are in one row order. ``xy_um`` are micrometres in the frame of the slide's H&E image.
+    """
+
+    genes: tuple[str, ...]
+    slide: TextArray
+    patient: TextArray
+    cancer: TextArray
+    xy_um: FloatArray
+    settings: Settings
+    crop_pixels: int
+
+    def __len__(self) -> int: ...
+
+    def embedding(self) -> FloatArray:
+        """Frozen embedding by the card's encoder, float32 ``(n, d)``."""
+        ...
+
+    def crops(self, rows: RowArray | None = None) -> CropArray:
+        """RGB crops centred on the units, uint8 ``(k, p, p, 3)``; ``rows`` index this object (default: all)."""
+        ...
+
+    def crop_batches(self, size: int) -> Iterator[tuple[RowArray, CropArray]]:
+        """Every crop once, in the order that decodes each image tile once: ``(rows, crops)`` batches."""
+        ...
+
+    def oracle(self) -> FloatArray:
+        """The phantom's best prediction, ``(n, genes)``; only for cards that need ``"oracle"``."""
+        ...
+
+
+class TrainingData(Inputs, Protocol):
+    """Inputs together with their measured expression."""
+
+    targets: FloatArray
+    """float32 ``(n, genes)``: log1p of counts scaled to 10,000; NaN where a slide's panel lacks the gene."""
+
+    def counts(self) -> tuple[CountArray, NDArray[np.bool_], tuple[str, ...]]:
+        """Raw counts ``(n, all genes)``, the mask of measured entries, and the gene names."""
+        ...
+
+    def filled_targets(self) -> FloatArray:
+        """Targets with every hole replaced by its gene's training mean (0 if never measured)."""
+        ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """An answer. Optional hooks: ``pretrain(data)`` before ``fit``, ``weights()`` for provenance."""
+
+    card: ClassVar[Card]
+
+    def fit(self, train: TrainingData) -> None: ...
+
+    def predict(self, test: Inputs) -> FloatArray:
+        """Predicted log-normalised expression, float32 ``(n, len(test.genes))``, finite everywhere."""
+        ...
+
+
+@runtime_checkable
+class Pretrains(Protocol):
+    """A model that learns a representation first, on the union of its fold group's training sets."""
+
+    def pretrain(self, data: TrainingData) -> None: ...
+
+
+@runtime_checkable
+class HasWeights(Protocol):
+    def weights(self) -> tuple[WeightsRecord, ...]: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from protocols.cohorts.store import CohortStore
 from protocols.contract import RowArray
@@ -24,6 +25,8 @@ class SplitSettings:
     seed: int = 0
     blocks: int = 4
     genes: GeneChoice = GeneChoice()
+    max_train_units: int | None = None
+    min_units: int = 40
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,20 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class Split:
-    """Everything a protocol decides about who is trained on and who is tested."""
+    """Everything a protocol decides about who is trained on and who is tested; no folds: it cannot be asked here."""
 
     folds: tuple[Fold, ...]
     excluded: tuple[Exclusion, ...] = ()
+
+    def groups(self) -> dict[str, list[Fold]]:
+        """Folds by group, both in order of first appearance."""
+        found: dict[str, list[Fold]] = {}
+        for fold in self.folds:
+            found.setdefault(fold.group, []).append(fold)
+        return found
+
+
+Disjoint = Literal["patient", "cancer"]
 
 
 @dataclass(frozen=True)
@@ -66,5 +79,7 @@ class Protocol:
     question: str
     split: Callable[[CohortStore, SplitSettings], Split]
     source: str
+    disjoint: tuple[Disjoint, ...]
+    """What training and test may never share, besides pixels: checked by the audit."""
     target: str = "log1p of counts scaled to 10,000 per unit, over the slide's whole panel"
     headline: str = "pearson_per_slide"

@@ -1,0 +1,219 @@
+"""The command line: what DVC calls, and what a person asks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from protocols.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Does a model really read molecules from an H&E slide? Protocols, models, evidence.",
+)
+stage = typer.Typer(no_args_is_help=True, help="One stage of the pipeline, as dvc.yaml calls it.")
+app.add_typer(stage, name="stage")
+
+Name = Annotated[str, typer.Argument()]
+
+
+@stage.command("cohort")
+def stage_cohort() -> None:
+    """Read and check every slide of the cohort."""
+    from suite.config import read_config
+    from suite.stages import cohort
+
+    store = cohort.run(read_config())
+    typer.echo(
+        f"{store.info.name}: {len(store.slides)} slides, {len(store)} {store.info.unit}s, {len(store.all_genes)} genes"
+    )
+
+
+@stage.command("inputs")
+def stage_inputs() -> None:
+    """Resolve the listed models and embed each encoder once."""
+    from suite.config import read_config
+    from suite.stages import inputs
+
+    inputs.run(read_config())
+
+
+@stage.command("split")
+def stage_split(protocol: Name) -> None:
+    """Write a protocol's folds."""
+    from suite.config import read_config
+    from suite.stages import split
+
+    split.run(read_config(), protocol)
+
+
+@stage.command("audit")
+def stage_audit(protocol: Name) -> None:
+    """Check a protocol's folds for leaks."""
+    from suite.config import read_config
+    from suite.stages import audit
+
+    audit.run(read_config(), protocol)
+
+
+@stage.command("predict")
+def stage_predict(protocol: Name, model: Name) -> None:
+    """Fit and predict one cell of the matrix."""
+    from suite.config import read_config
+    from suite.stages import predict
+
+    predict.run(read_config(), protocol, model)
+
+
+@stage.command("score")
+def stage_score(protocol: Name, model: Name) -> None:
+    """Score one cell of the matrix."""
+    from suite.config import read_config
+    from suite.stages import score
+
+    score.run(read_config(), protocol, model)
+
+
+@stage.command("report")
+def stage_report() -> None:
+    """Write the leaderboards."""
+    report()
+
+
+@app.command()
+def report() -> None:
+    """Write the leaderboards again, with predictions handed in since."""
+    from suite.config import read_config
+    from suite.stages import report as stage_module
+
+    typer.echo(f"page: {stage_module.run(read_config()).html}")
+
+
+@app.command()
+def leaderboards() -> None:
+    """Print the leaderboards and the path of the page."""
+    from reports.terminal import print_leaderboards
+
+    from suite.config import read_config
+    from suite.places import REPORTS, TIMINGS
+    from suite.stages.report import cells
+
+    config = read_config()
+    print_leaderboards(cells(config), seed=config.seed, timings=TIMINGS, page=REPORTS / "index.html")
+
+
+@app.command("list")
+def list_known() -> None:
+    """Protocols and models that can be named in params.yaml."""
+    from baselines.registry import BUILTIN, load_model_class
+
+    from protocols import PROTOCOLS, load_protocol
+
+    typer.echo("protocols")
+    for name in PROTOCOLS:
+        typer.echo(f"  {name:<18}{load_protocol(name).question}")
+    typer.echo("models")
+    for name in sorted(BUILTIN):
+        card = load_model_class(name, {}, Path.cwd()).card
+        typer.echo(f"  {name:<18}{card.title} [{card.kind}]")
+
+
+@app.command("new-model")
+def new_model(name: Name, folder: Annotated[Path, typer.Option(help="where to put the file")] = Path()) -> None:
+    """Write the file that a new model starts from."""
+    from suite.new_model import write_new_model
+
+    path = write_new_model(name, folder)
+    class_name = "".join(word.capitalize() for word in name.split("_"))
+    typer.echo(f"wrote {path}\nnext: slide2omics check {path}:{class_name}")
+    typer.echo(
+        f"then, in params.yaml: add {name} under models, and under adapters `{name}: {path}:{class_name}`; dvc repro"
+    )
+
+
+@app.command()
+def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, or file.py:Class")]) -> None:
+    """Run the contract tests on a model and say plainly what fails."""
+    from baselines.registry import load_model_class
+
+    from suite.config import PARAMS_FILE, read_config
+    from suite.conformance import check_model
+
+    adapters = dict(read_config().adapters) if PARAMS_FILE.exists() else {}
+    if ":" in model or "@" in model:
+        adapters["(given)"] = model
+        model_class = load_model_class("(given)", adapters, Path.cwd())
+        name = model_class.card.name if hasattr(model_class, "card") else "(no card)"
+    else:
+        model_class, name = load_model_class(model, adapters, Path.cwd()), model
+    failed = 0
+    for result in check_model(model_class, name):
+        failed += bool(result.problem)
+        typer.echo(f"{'✗' if result.problem else '✓'} {result.check}")
+        if result.problem:
+            typer.echo(f"    {result.problem}")
+    typer.echo(f"{name}: {f'{failed} contract tests fail' if failed else 'conforms'}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def score(
+    protocol: Name,
+    predictions: Annotated[Path, typer.Option(help="table: slide, cell_id, one column a gene (and fold)")],
+    model: Annotated[str, typer.Option(help="the name it gets on the leaderboard")],
+    note: Annotated[str, typer.Option(help="where the predictions come from")] = "",
+) -> None:
+    """Score predictions made elsewhere and put them on the leaderboard."""
+    from suite.config import read_config
+    from suite.submissions import score_submission
+
+    record = score_submission(read_config(), protocol, model, predictions, note)
+    headline = record.headline
+    interval = "" if headline.low is None else f" (95 % CI {headline.low:.3f} to {headline.high:.3f})"
+    mean = "undefined" if headline.mean is None else f"{headline.mean:.3f}"
+    typer.echo(f"{model} on {protocol}: Pearson per slide {mean}{interval}, {headline.n_patients} patients")
+    typer.echo("`slide2omics report` puts it on the page")
+
+
+@app.command()
+def units(protocol: Name, out: Annotated[Path, typer.Option(help="CSV to write")]) -> None:
+    """Write who is trained on and who must be predicted: fold, role, slide, cell_id, x_px, y_px."""
+    from suite.export import write_units
+
+    typer.echo(f"{write_units(protocol, out)} rows in {out}")
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Option(help="folder to write")],
+    profile: Annotated[str, typer.Option(help="mini or full")] = "mini",
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Simulate the phantom cohort (the default data, or a larger one)."""
+    from protocols.phantom.generate import generate
+
+    from suite.phantom import phantom_settings
+
+    generate(out, phantom_settings(profile), seed, progress=typer.echo)
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line and status 2; Ctrl-C is status 130."""
+    try:
+        app()
+    except UserError as error:
+        print(f"slide2omics: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("slide2omics: interrupted; what was finished is kept, the same command goes on", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""``params.yaml`` as typed settings; a misspelt key fails with the nearest name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from protocols.contract import Settings
+from protocols.errors import UserError, did_you_mean
+from protocols.protocol import GeneChoice, SplitSettings
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CohortConfig(Strict):
+    """Where a cohort lies and how it is read. ``truth`` is set for phantoms only; ``manifest`` lists the slides."""
+
+    name: str
+    reader: str
+    root: Path
+    manifest: Path
+    truth: Path | None = None
+
+    @field_validator("truth", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+
+class CropConfig(Strict):
+    """The field of view around a unit, in micrometres, and the pixels it is resampled to."""
+
+    um: float = Field(gt=0)
+    pixels: int = Field(ge=8)
+
+
+class SplitConfig(Strict):
+    """Numbers of the splits; see :class:`protocols.protocol.SplitSettings`."""
+
+    blocks: int = 4
+    top_mean_genes: int | None = Field(default=None, ge=1)
+    max_train_units: int | None = Field(default=None, ge=10)
+    min_units: int = Field(default=40, ge=3)
+
+
+class Config(Strict):
+    """Everything in ``params.yaml``."""
+
+    profile: Literal["mini", "full"]
+    seed: int = Field(ge=0)
+    threads: int = Field(ge=1)
+    device: Literal["cpu", "cuda", "auto"]
+    cohort: CohortConfig
+    crop: CropConfig
+    split: SplitConfig
+    protocols: list[str]
+    models: list[str]
+    adapters: dict[str, str] = Field(default_factory=dict)
+    weights: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    def split_settings(self) -> SplitSettings:
+        return SplitSettings(
+            crop_um=self.crop.um,
+            seed=self.seed,
+            blocks=self.split.blocks,
+            genes=GeneChoice(self.split.top_mean_genes),
+            max_train_units=self.split.max_train_units,
+            min_units=self.split.min_units,
+        )
+
+    def settings(self, *parts: str) -> Settings:
+        """What models are handed; only the weights of the named parts, so others' do not re-run this one."""
+        return Settings(
+            profile=self.profile,
+            seed=self.seed,
+            device=resolve_device(self.device),
+            threads=self.threads,
+            weights={part: self.weights[part] for part in parts if part in self.weights},
+        )
+
+
+def resolve_device(device: str) -> str:
+    """``auto`` becomes ``cuda`` where PyTorch sees a GPU; torch is imported for ``auto`` alone."""
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def read_config(path: Path = PARAMS_FILE) -> Config:
+    """Read and check ``params.yaml``; every mistake is one line that names the key."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(
+            "no parameters", where=path.absolute(), expected="params.yaml", remedy="run inside a slide2omics checkout"
+        ) from None
+    except yaml.YAMLError as error:
+        raise UserError(
+            " ".join(str(error).split()), where=path, expected="valid YAML", remedy="mend that line"
+        ) from None
+    if not isinstance(values, dict):
+        raise UserError("not a mapping", where=path, expected="keys and values", remedy="see docs/params.md")
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise _readable(error, path) from None
+
+
+def _readable(error: ValidationError, path: Path) -> UserError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(first["loc"][:-1])
+        return UserError(
+            f"unknown key {key!r}",
+            where=path,
+            expected="only known keys",
+            remedy=did_you_mean(str(first["loc"][-1]), known),
+        )
+    return UserError(
+        f"{key} is {first.get('input')!r}", where=path, expected=first["msg"].lower(), remedy=f"set {key} accordingly"
+    )
+
+
+def _known_keys(location: tuple[Any, ...]) -> list[str]:
+    model: type[BaseModel] = Config
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

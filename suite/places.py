@@ -1,0 +1,19 @@
+"""Where a run's files lie. Stages and commands name folders through here alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RUNS = Path("runs")
+COHORT = RUNS / "cohort"
+SPLITS = RUNS / "splits"
+AUDITS = RUNS / "audits"
+INPUTS = RUNS / "inputs"
+PREDICTIONS = RUNS / "predictions"
+SCORES = RUNS / "scores"
+SUBMISSIONS = RUNS / "submissions"
+REPORTS = RUNS / "reports"
+CACHE = RUNS / "cache"
+EMBEDDINGS = CACHE / "embeddings"
+UNFINISHED = CACHE / "predictions"
+TIMINGS = RUNS / "timings"

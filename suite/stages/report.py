@@ -1,0 +1,36 @@
+"""Stage ``report``: leaderboards of the listed protocols and models, and of predictions handed in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reports.write import ReportPaths, write_reports
+
+from protocols.errors import UserError
+from protocols.records import RECORD_FILE
+from suite.config import Config
+from suite.places import REPORTS, SCORES, SUBMISSIONS, TIMINGS
+
+
+def run(config: Config) -> ReportPaths:
+    """Write ``runs/reports`` from the score folders of this ``params.yaml``; older cells are left aside."""
+    return write_reports(cells(config), REPORTS, seed=config.seed, timings=TIMINGS)
+
+
+def cells(config: Config) -> list[Path]:
+    """The score folders that belong to this run, in the order of ``params.yaml``, then submissions by name."""
+    listed = [SCORES / protocol / model for protocol in config.protocols for model in config.models]
+    missing = [folder for folder in listed if not (folder / RECORD_FILE).exists()]
+    if missing:
+        raise UserError(
+            f"{len(missing)} cells are not scored",
+            where=missing[0],
+            expected="every listed cell",
+            remedy="run `dvc repro`",
+        )
+    handed_in = [
+        path.parent
+        for protocol in config.protocols
+        for path in sorted((SUBMISSIONS / protocol).glob(f"*/{RECORD_FILE}"))
+    ]
+    return listed + handed_in

@@ -96,7 +96,8 @@ class CohortStore:
     def xy_um(self) -> FloatArray:
         """Centres in micrometres, in the frame of each slide's H&E image, float32 ``(n, 2)``."""
         mpp = np.array([slide.mpp for slide in self.slides])[self.slide_index]
-        return (self.units[["x_px", "y_px"]].to_numpy() * mpp[:, None]).astype(np.float32)
+        centres: FloatArray = (self.units[["x_px", "y_px"]].to_numpy() * mpp[:, None]).astype(np.float32)
+        return centres
 
     @cached_property
     def all_genes(self) -> tuple[str, ...]:
@@ -147,7 +148,7 @@ class CohortStore:
 
     def _matrix(self, index: int) -> sparse.csr_matrix:
         if index not in self._open:
-            self._open[index] = sparse.load_npz(self.folder / "counts" / f"{index:04d}.npz")
+            self._open[index] = sparse.csr_matrix(sparse.load_npz(self.folder / "counts" / f"{index:04d}.npz"))
             while len(self._open) > _OPEN_SLIDES:
                 self._open.popitem(last=False)
         self._open.move_to_end(index)

@@ -151,7 +151,7 @@ def _overlapping_crops(store: CohortStore, side: Side) -> str | None:
     for index in np.intersect1d(store.slide_index[side.train], store.slide_index[side.test]):
         train = side.train[store.slide_index[side.train] == index]
         test = side.test[store.slide_index[side.test] == index]
-        distance, _ = cKDTree(store.xy_um[test]).query(store.xy_um[train], p=np.inf)
+        distance = np.asarray(cKDTree(store.xy_um[test]).query(store.xy_um[train], p=np.inf)[0])
         if np.any(distance < store.info.crop_um):
             offender = train[int(np.argmin(distance))]
             return (

@@ -89,13 +89,28 @@ class Inputs(Protocol):
     All arrays are in one row order. ``xy_um`` are micrometres in the frame of the slide's H&E image.
     """
 
-    genes: tuple[str, ...]
-    slide: TextArray
-    patient: TextArray
-    cancer: TextArray
-    xy_um: FloatArray
-    settings: Settings
-    crop_pixels: int
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """The genes to predict, in the column order of the answer."""
+        ...
+
+    @property
+    def slide(self) -> TextArray: ...
+
+    @property
+    def patient(self) -> TextArray: ...
+
+    @property
+    def cancer(self) -> TextArray: ...
+
+    @property
+    def xy_um(self) -> FloatArray: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def crop_pixels(self) -> int: ...
 
     def __len__(self) -> int: ...
 
@@ -119,8 +134,10 @@ class Inputs(Protocol):
 class TrainingData(Inputs, Protocol):
     """Inputs together with their measured expression."""
 
-    targets: FloatArray
-    """float32 ``(n, genes)``: log1p of counts scaled to 10,000; NaN where a slide's panel lacks the gene."""
+    @property
+    def targets(self) -> FloatArray:
+        """float32 ``(n, genes)``: log1p of counts scaled to 10,000; NaN where a slide's panel lacks the gene."""
+        ...
 
     def counts(self) -> tuple[CountArray, NDArray[np.bool_], tuple[str, ...]]:
         """Raw counts ``(n, all genes)``, the mask of measured entries, and the gene names."""

@@ -167,11 +167,17 @@ def read_split(folder: Path) -> tuple[Split, dict[str, object]]:
 
 def _rows_table(split: Split) -> pd.DataFrame:
     """Columns fold, role (0 train, 1 test), row; sorted by all three."""
-    parts = [(index, role, rows) for index, f in enumerate(split.folds) for role, rows in enumerate((f.train, f.test))]
+    empty = np.zeros(0, dtype=np.int64)
+    fold_of, role_of, row_of = [empty], [empty], [empty]
+    for index, fold in enumerate(split.folds):
+        for role, rows in enumerate((fold.train, fold.test)):
+            fold_of.append(np.full(len(rows), index))
+            role_of.append(np.full(len(rows), role))
+            row_of.append(rows)
     return pd.DataFrame(
         {
-            "fold": np.concatenate([np.full(len(rows), index, np.int32) for index, _, rows in parts] or [[]]),
-            "role": np.concatenate([np.full(len(rows), role, np.int32) for _, role, rows in parts] or [[]]),
-            "row": np.concatenate([rows for _, _, rows in parts] or [[]]),
+            "fold": np.concatenate(fold_of).astype(np.int32),
+            "role": np.concatenate(role_of).astype(np.int32),
+            "row": np.concatenate(row_of),
         }
-    ).astype({"fold": np.int32, "role": np.int32, "row": np.int64})
+    )

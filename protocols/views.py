@@ -19,7 +19,8 @@ from protocols.errors import UserError
 class CropSource(Protocol):
     """Where crops come from: the slides' images, or arrays in a test. ``rows`` number the whole cohort."""
 
-    pixels: int
+    @property
+    def pixels(self) -> int: ...
 
     def read(self, rows: RowArray) -> CropArray: ...
 

@@ -98,7 +98,6 @@ def report() -> None:
 def leaderboards() -> None:
     """Print the leaderboards and the path of the page."""
     from reports.terminal import print_leaderboards
-
     from suite.config import read_config
     from suite.places import REPORTS, TIMINGS
     from suite.stages.report import cells
@@ -111,7 +110,6 @@ def leaderboards() -> None:
 def list_known() -> None:
     """Protocols and models that can be named in params.yaml."""
     from baselines.registry import BUILTIN, load_model_class
-
     from protocols import PROTOCOLS, load_protocol
 
     typer.echo("protocols")
@@ -140,7 +138,6 @@ def new_model(name: Name, folder: Annotated[Path, typer.Option(help="where to pu
 def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, or file.py:Class")]) -> None:
     """Run the contract tests on a model and say plainly what fails."""
     from baselines.registry import load_model_class
-
     from suite.config import PARAMS_FILE, read_config
     from suite.conformance import check_model
 
@@ -197,10 +194,9 @@ def phantom(
 ) -> None:
     """Simulate the phantom cohort (the default data, or a larger one)."""
     from protocols.phantom.generate import generate
+    from protocols.phantom.settings import preset
 
-    from suite.phantom import phantom_settings
-
-    generate(out, phantom_settings(profile), seed, progress=typer.echo)
+    generate(out, preset(profile), seed, progress=typer.echo)
 
 
 def main() -> None:

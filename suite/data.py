@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from protocols.cohorts.crops import CohortCrops
+from numpy.typing import NDArray
 
+from protocols.cohorts.crops import CohortCrops
 from protocols.cohorts.store import CohortStore
 from protocols.contract import FloatArray, RowArray, Settings
 from protocols.errors import UserError
@@ -16,6 +17,8 @@ from protocols.views import CropSource, InputView, RowReader, TrainingView
 
 ORACLE_FOLDER = "oracle"
 GENE_TRUTH_FILE = "genes.parquet"
+CELL_TRUTH_FOLDER = "cells"
+RARE_TYPE = "myoepithelial"
 
 
 class ViewMaker:
@@ -74,7 +77,7 @@ class ViewMaker:
                 known = [name for name in names if name in slide.genes]
                 table = pd.read_parquet(truth / ORACLE_FOLDER / f"{slide.slide}.parquet").set_index("cell_id")
                 cells = store.units["cell_id"].to_numpy()[rows[at]]
-                columns = [names.index(name) for name in known]
+                columns = np.array([names.index(name) for name in known])
                 best[np.ix_(at, columns)] = table.loc[cells, known].to_numpy(dtype=np.float32)
             return best
 
@@ -115,4 +118,8 @@ def reachable(store: CohortStore, truth: Path | None) -> dict[tuple[str, str], t
     }
 
 
-Progress = Callable[[str], None]
+def rare_cells(truth: Path, slide: str, cell_ids: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which cells the phantom drew as its rare type."""
+    table = pd.read_parquet(truth / CELL_TRUTH_FOLDER / f"{slide}.parquet", columns=["cell_id", "cell_type"])
+    kind = table.set_index("cell_id")["cell_type"].reindex(cell_ids)
+    return np.asarray(kind == RARE_TYPE, dtype=bool)

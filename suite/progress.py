@@ -30,22 +30,22 @@ def track(items: Sequence[T], label: str) -> Iterator[T]:
 
 @contextmanager
 def steps(total: int, label: str) -> Iterator[Callable[[int], None]]:
-    """A bar that is advanced by calling what is yielded with the number of units just done."""
+    """A bar over ``total`` steps; what is yielded is called with the number of steps done so far."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import Progress
 
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task(label, total=total)
-            yield lambda done: progress.advance(task, done)
+            yield lambda done: progress.update(task, completed=done)
         return
-    state = [0, time.monotonic()]
+    last = time.monotonic()
 
-    def advance(done: int) -> None:
-        state[0] += done
-        if time.monotonic() - state[1] > _SECONDS_BETWEEN_LINES:
-            state[1] = time.monotonic()
-            print(f"{label}: {state[0]:.0f} of {total}", file=sys.stderr, flush=True)
+    def report(done: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            print(f"{label}: {done} of {total}", file=sys.stderr, flush=True)
 
     print(label, file=sys.stderr, flush=True)
-    yield advance
+    yield report

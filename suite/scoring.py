@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from protocols.scoring import ScoredBlock, Scores, score_blocks
 
 from protocols import load_protocol
 from protocols.cohorts.store import CohortStore
@@ -18,8 +18,9 @@ from protocols.errors import UserError
 from protocols.files import write_text_whole, written_whole
 from protocols.protocol import Fold, Split
 from protocols.records import MAPS_FILE, METRICS_FILE, RECORD_FILE, UNITS_FILE, Interval, ScoreRecord
+from protocols.scoring import ScoredBlock, Scores, score_blocks
 from suite.config import Config
-from suite.data import reachable
+from suite.data import rare_cells, reachable
 
 FoldReader = Callable[[Fold], pd.DataFrame]
 
@@ -27,9 +28,10 @@ FoldReader = Callable[[Fold], pd.DataFrame]
 def score(config: Config, store: CohortStore, split: Split, read_fold: FoldReader, where: str) -> Scores:
     """Score every fold; ``read_fold`` gives a fold's table (slide, cell_id, one column a gene)."""
     return score_blocks(
-        _blocks(store, split, read_fold, where),
+        _blocks(store, split, read_fold, where, config.cohort.truth),
         seed=config.seed,
         reachable=reachable(store, config.cohort.truth),
+        blocks_per_slide=_blocks_per_slide(store, split),
     )
 
 
@@ -148,7 +150,13 @@ def aligned(table: pd.DataFrame, store: CohortStore, fold: Fold, where: str) -> 
     return values
 
 
-def _blocks(store: CohortStore, split: Split, read_fold: FoldReader, where: str) -> Iterator[ScoredBlock]:
+def _blocks_per_slide(store: CohortStore, split: Split) -> Counter[str]:
+    return Counter(slide.slide for fold in split.folds for slide in store.slides_of(fold.test))
+
+
+def _blocks(
+    store: CohortStore, split: Split, read_fold: FoldReader, where: str, truth: Path | None
+) -> Iterator[ScoredBlock]:
     for fold in split.folds:
         predicted = aligned(read_fold(fold), store, fold, where)
         trained = store.measured_genes(fold.train)
@@ -166,6 +174,7 @@ def _blocks(store: CohortStore, split: Split, read_fold: FoldReader, where: str)
                 truth=store.targets(rows, fold.genes),
                 predicted=predicted[at],
                 scored=np.array([gene in slide.genes and gene in trained for gene in fold.genes]),
+                rare_label=rare_cells(truth, slide.slide, store.units["cell_id"].to_numpy()[rows]) if truth else None,
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,11 @@ from suite.config import Config
 from suite.places import COHORT, SPLITS, SUBMISSIONS
 from suite.scoring import score, write_record
 
-READERS = {".parquet": pd.read_parquet, ".csv": pd.read_csv, ".gz": pd.read_csv}
+READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".parquet": pd.read_parquet,
+    ".csv": pd.read_csv,
+    ".gz": pd.read_csv,
+}
 
 
 def score_submission(config: Config, protocol_name: str, model: str, path: Path, note: str) -> ScoreRecord:

@@ -38,7 +38,9 @@ def slide_data(spec: SlideSpec, seed: int = 0) -> SlideData:
         unit="cell",
         image=Path(f"{spec.slide}.tif"),
         mpp=mpp,
-        units=pd.DataFrame({"cell_id": [f"{spec.slide}-{i}" for i in range(spec.n)], "x_px": xy[:, 0], "y_px": xy[:, 1]}),
+        units=pd.DataFrame(
+            {"cell_id": [f"{spec.slide}-{i}" for i in range(spec.n)], "x_px": xy[:, 0], "y_px": xy[:, 1]}
+        ),
         genes=spec.genes,
         counts=sparse.csr_matrix(counts),
     )

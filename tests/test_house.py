@@ -103,9 +103,22 @@ def test_nobody_draws_from_a_global_generator(floor: str) -> None:
 
 
 def test_top_level_is_as_designed() -> None:
-    tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=True).stdout.split("\n")
+    tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=True).stdout.split(
+        "\n"
+    )
     top = {name.split("/")[0] for name in tracked if name}
-    fixed = {"suite", "protocols", "baselines", "past_model", "data.dvc", "dvc.yaml", "reports", "tests", "tox.ini", "README.md"}
+    fixed = {
+        "suite",
+        "protocols",
+        "baselines",
+        "past_model",
+        "data.dvc",
+        "dvc.yaml",
+        "reports",
+        "tests",
+        "tox.ini",
+        "README.md",
+    }
     tools = {
         "pyproject.toml", "params.yaml", "dvc.lock", "requirements.lock", "requirements-cuda.lock", ".dvc", ".ci", "docs",
         ".gitignore", ".dvcignore", "LICENSE", "CITATION.cff", ".gitattributes",

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from baselines.registry import load_model_class, source_closure
-
 from protocols.cohorts.store import CohortStore
 from protocols.contract import Card, WeightsRecord
 from protocols.errors import UserError
@@ -78,8 +77,8 @@ def embedding_record(config: Config, store: CohortStore, encoder: str) -> dict[s
 
         crops = cohort_crops(store, config.cohort.root)
         rows = store.rows_of(store.slides)
-        with steps(len(rows), f"embedding {len(rows)} {store.info.unit}s with {encoder}") as progress:
-            weights = embed(encoder, crops, rows, settings, array, progress)
+        with steps(len(rows), f"embedding {len(rows)} {store.info.unit}s with {encoder}") as report:
+            weights = embed(encoder, crops, rows, settings, array, lambda done, _: report(done))
         write_text_whole(note, json.dumps({"sha256": sha256_of(array), "weights": vars(weights)}, sort_keys=True))
     record: dict[str, Any] = json.loads(note.read_text())
     return {"file": array.as_posix(), **record}

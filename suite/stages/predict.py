@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from baselines.registry import load_model_class
 
+from baselines.registry import load_model_class
 from protocols.audit import pretraining_rows
 from protocols.cohorts.store import CohortStore
 from protocols.contract import FloatArray, HasWeights, Model, Pretrains, RowArray, Settings
@@ -78,11 +78,13 @@ def run(config: Config, protocol_name: str, model_name: str) -> None:
     )
     weights = [asdict(record) for record in embedding_weights(inputs)]
     numbers = {fold.name: number for number, fold in enumerate(split.folds)}
-    with steps(len(split.folds), f"{protocol_name}: {model_name}, {len(split.folds)} folds") as progress:
+    with steps(len(split.folds), f"{protocol_name}: {model_name}, {len(split.folds)} folds") as report:
+        done = 0
         for folds in split.groups().values():
             parts = {fold.name: unfinished / fold_file(numbers[fold.name]) for fold in folds}
             if all(part.exists() for part in parts.values()) and (unfinished / "weights.json").exists():
-                progress(len(folds))
+                done += len(folds)
+                report(done)
                 continue
             model = model_class()
             if isinstance(model, Pretrains):
@@ -91,7 +93,8 @@ def run(config: Config, protocol_name: str, model_name: str) -> None:
             for fold in folds:
                 predicted = predict_fold(model, model_name, views, fold)
                 write_fold(parts[fold.name], store, fold.test, fold.genes, predicted)
-                progress(1)
+                done += 1
+                report(done)
             if isinstance(model, HasWeights):
                 weights = [asdict(record) for record in model.weights()]
             write_text_whole(unfinished / "weights.json", json.dumps(weights))

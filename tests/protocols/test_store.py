@@ -40,7 +40,9 @@ def test_unmeasured_is_nan_never_zero(store: CohortStore) -> None:
 
 def test_target_by_hand(store: CohortStore) -> None:
     counts, _, totals = store.counts(np.array([5]), ["B"])
-    assert store.targets(np.array([5]), ["B"])[0, 0] == pytest.approx(np.log1p(counts[0, 0] / totals[0] * 1e4), rel=1e-6)
+    assert store.targets(np.array([5]), ["B"])[0, 0] == pytest.approx(
+        np.log1p(counts[0, 0] / totals[0] * 1e4), rel=1e-6
+    )
 
 
 def test_micrometres_follow_mpp(store: CohortStore) -> None:

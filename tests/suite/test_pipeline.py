@@ -26,7 +26,7 @@ from suite.submissions import score_submission
 ROOT = Path(__file__).resolve().parents[2]
 TINY = replace(MINI, cancers=("breast", "lung"), patients_per_cancer=2, image_px=384, oracle_draws=64)
 MODELS = ["oracle", "train_mean", "coordinates", "stain_statistics"]
-NEWCOMER = '''
+NEWCOMER = """
 import numpy as np
 from protocols.contract import Card
 
@@ -36,7 +36,7 @@ class Newcomer:
         self.mean = train.filled_targets().mean(axis=0)
     def predict(self, test):
         return np.tile(self.mean, (len(test), 1)) + test.crops().mean(axis=(1, 2, 3))[:, None] / 255
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,9 @@ def submission(config: Config, protocol: str = "inter_patient") -> pd.DataFrame:
     rng = np.random.default_rng(0)
     parts = []
     for fold in folds.folds:
-        values = np.nan_to_num(store.targets(fold.test, fold.genes)) + rng.normal(size=(len(fold.test), len(fold.genes)))
+        values = np.nan_to_num(store.targets(fold.test, fold.genes)) + rng.normal(
+            size=(len(fold.test), len(fold.genes))
+        )
         part = store.units.iloc[fold.test][["slide", "cell_id"]].reset_index(drop=True)
         parts.append(pd.concat([part, pd.DataFrame(values, columns=list(fold.genes))], axis=1))
     return pd.concat(parts, ignore_index=True).fillna(0.0)

@@ -1,0 +1,49 @@
+"""What the full-run tests share: an up-to-date run of this checkout's pipeline."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from protocols.records import ScoreRecord
+from suite.config import Config, read_config
+from suite.places import SCORES
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """``gpu`` tests are skipped, with the reason, where PyTorch sees no CUDA device."""
+    if not any("gpu" in item.keywords for item in items):
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def dvc(*arguments: str, cwd: Path = ROOT) -> None:
+    """Run DVC of this environment; its output is shown when it fails."""
+    result = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=cwd, capture_output=True, text=True)
+    if result.returncode:
+        pytest.fail(f"dvc {' '.join(arguments)}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
+
+
+@pytest.fixture(scope="session")
+def config() -> Config:
+    return read_config(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def records(config: Config) -> dict[tuple[str, str], ScoreRecord]:
+    """(protocol, model) → score record of an up-to-date run: seconds if it is one, minutes if it is not."""
+    if not config.cohort.root.exists() and (ROOT / "data.dvc").exists():
+        dvc("pull", "--quiet", "data.dvc")
+    dvc("repro", "--quiet")
+    cells = [(protocol, model) for protocol in config.protocols for model in config.models]
+    return {cell: ScoreRecord.read(ROOT / SCORES / cell[0] / cell[1]) for cell in cells}

@@ -1,0 +1,132 @@
+"""``slide2omics check``: an honest newcomer passes, and each way to break the contract is named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocols.contract import Card, FloatArray, Inputs, TrainingData
+from protocols.errors import UserError
+from suite.conformance import check_model
+from suite.new_model import write_new_model
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Honest:
+    card = Card(name="subject", title="Honest")
+
+    def fit(self, train: TrainingData) -> None:
+        self.mean = train.filled_targets().mean(axis=0)
+
+    def predict(self, test: Inputs) -> FloatArray:
+        redness = test.crops()[..., 0].mean(axis=(1, 2)) / 255
+        return (self.mean + redness[:, None]).astype(np.float32)
+
+
+class Unnamed(Honest):
+    card = Card(name="other", title="Honest")
+
+
+class WrongShape(Honest):
+    def predict(self, test: Inputs) -> FloatArray:
+        return super().predict(test)[:, 1:]
+
+
+class NotANumber(Honest):
+    def predict(self, test: Inputs) -> FloatArray:
+        return super().predict(test) * np.float32("nan")
+
+
+class Unseeded(Honest):
+    def predict(self, test: Inputs) -> FloatArray:
+        return super().predict(test) + np.random.default_rng().normal(size=(len(test), 1)).astype(np.float32)
+
+
+class GlobalDraw(Honest):
+    def fit(self, train: TrainingData) -> None:
+        np.random.seed(0)
+        super().fit(train)
+
+
+class BatchStatistics(Honest):
+    def predict(self, test: Inputs) -> FloatArray:
+        answer = super().predict(test)
+        return answer - answer.mean(axis=0)
+
+
+class ByPosition(Honest):
+    def predict(self, test: Inputs) -> FloatArray:
+        return super().predict(test) + np.arange(len(test), dtype=np.float32)[:, None]
+
+
+class ZeroForHoles(Honest):
+    def fit(self, train: TrainingData) -> None:
+        self.mean = train.targets.mean(axis=0)
+
+
+class Remembers(Honest):
+    mean: FloatArray | float = 0.0
+
+    def fit(self, train: TrainingData) -> None:
+        self.mean = self.mean + train.filled_targets().mean(axis=0)
+
+
+def failures(model: type) -> str:
+    return " | ".join(f"{result.check}: {result.problem}" for result in check_model(model, "subject") if result.problem)
+
+
+def test_honest_model_conforms() -> None:
+    assert failures(Honest) == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        (Unnamed, "card.name is 'other'"),
+        (WrongShape, "predict returned shape"),
+        (NotANumber, "NaN or infinity"),
+        (Unseeded, "two runs differ"),
+        (GlobalDraw, "global random state"),
+        (BatchStatistics, "does not depend on its companions"),
+        (ByPosition, "order of test units"),
+        (ZeroForHoles, "holes"),
+        (Remembers, "fitting again"),
+    ],
+)
+def test_broken_contract_is_named(model: type, named: str) -> None:
+    assert named in failures(model)
+
+
+def test_new_model_file_conforms(tmp_path: Path) -> None:
+    path = write_new_model("my_model", tmp_path)
+    result = subprocess.run(
+        [sys.executable, "-m", "suite.cli", "check", f"{path}:MyModel"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "my_model: conforms" in result.stdout
+    assert len(path.read_text().splitlines()) <= 30
+
+
+def test_new_model_never_overwrites(tmp_path: Path) -> None:
+    write_new_model("my_model", tmp_path)
+    with pytest.raises(UserError, match="file exists"):
+        write_new_model("my_model", tmp_path)
+
+
+def test_new_model_refuses_a_name_that_is_no_identifier(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="lower_case_words"):
+        write_new_model("My-Model", tmp_path)
+
+
+def test_unknown_model_is_one_line_with_the_nearest_name() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "suite.cli", "check", "unii"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert result.returncode == 2
+    assert "did you mean 'uni'" in result.stderr
+    assert result.stderr.count("\n") == 1

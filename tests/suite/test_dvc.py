@@ -1,0 +1,150 @@
+"""The pipeline as its users run it: ``dvc repro`` in a checkout, with a tiny phantom and the light models."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from protocols.phantom.generate import generate
+from protocols.phantom.settings import MINI
+
+ROOT = Path(__file__).resolve().parents[2]
+FLOORS = ("suite", "protocols", "baselines", "past_model", "reports")
+TINY = replace(MINI, cancers=("breast", "lung"), patients_per_cancer=2, lone_cancer=None, image_px=320, oracle_draws=32)
+NEWCOMER = """
+import numpy as np
+from protocols.contract import Card
+
+class Newcomer:
+    card = Card(name="newcomer", title="Newcomer")
+    def fit(self, train):
+        self.mean = train.filled_targets().mean(axis=0)
+    def predict(self, test):
+        return np.tile(self.mean, (len(test), 1)) + test.xy_um[:, :1] / 1000
+"""
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+class Checkout:
+    """A copy of this repository's code and pipeline, with its own DVC cache."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        skip = shutil.ignore_patterns("__pycache__", "test_*", "conftest.py")
+        for floor in FLOORS:
+            shutil.copytree(ROOT / floor, folder / floor, ignore=skip)
+        for name in ("dvc.yaml", ".dvcignore"):
+            shutil.copy(ROOT / name, folder / name)
+        generate(folder / "data" / "phantom", TINY, seed=0)
+        self.params(models=["oracle", "train_mean", "coordinates"], protocols=["intra_patient", "inter_patient"])
+        self.run("git", "init", "--quiet")
+        self.dvc("init", "--quiet")
+
+    def params(self, **changes: object) -> None:
+        values = yaml.safe_load((ROOT / "params.yaml").read_text()) | changes
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(values))
+
+    def environment(self) -> dict[str, str]:
+        command = Path(sys.executable).parent
+        return os.environ | {
+            "PYTHONPATH": str(self.folder),
+            "PATH": f"{command}{os.pathsep}{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "1",
+        }
+
+    def run(self, *command: str) -> str:
+        result = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=self.environment())
+        assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+        return result.stdout + result.stderr
+
+    def dvc(self, *arguments: str) -> str:
+        return self.run(sys.executable, "-m", "dvc", *arguments)
+
+    def repro(self) -> set[str]:
+        """Run the pipeline; the stages that ran."""
+        return set(re.findall(r"Running stage '([^']+)'", self.dvc("repro")))
+
+    def result_bytes(self) -> dict[str, bytes]:
+        """Everything that must be the same after any history: predictions, scores, splits, audits."""
+        files = [
+            p
+            for name in ("predictions", "scores", "splits", "audits")
+            for p in (self.folder / "runs" / name).rglob("*")
+        ]
+        return {p.relative_to(self.folder).as_posix(): p.read_bytes() for p in sorted(files) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    made = Checkout(tmp_path_factory.mktemp("checkout"))
+    ran = made.repro()
+    assert len(ran) == 1 + 2 + 2 + 1 + 6 + 6 + 1
+    return made
+
+
+def test_nothing_changed_nothing_runs(checkout: Checkout) -> None:
+    start = time.perf_counter()
+    assert checkout.repro() == {"inputs"}
+    assert time.perf_counter() - start < 15  # 5 s on an idle machine; a loaded one must not fail the test
+
+
+def test_new_model_runs_its_cells_alone(checkout: Checkout) -> None:
+    before = checkout.result_bytes()
+    (checkout.folder / "newcomer.py").write_text(NEWCOMER)
+    models = ["oracle", "train_mean", "coordinates", "newcomer"]
+    checkout.params(
+        models=models, protocols=["intra_patient", "inter_patient"], adapters={"newcomer": "newcomer.py:Newcomer"}
+    )
+    cells = {f"{stage}@{p}-newcomer" for stage in ("predict", "score") for p in ("intra_patient", "inter_patient")}
+    assert checkout.repro() == {"inputs", "report", *cells}
+    after = checkout.result_bytes()
+    assert {name: after[name] for name in before} == before
+    (checkout.folder / "newcomer.py").write_text(NEWCOMER.replace("1000", "900"))
+    assert checkout.repro() == {"inputs", "report", *cells}
+
+
+def test_edited_metric_scores_again_and_trains_nothing(checkout: Checkout) -> None:
+    metric = checkout.folder / "protocols" / "metrics" / "correlation.py"
+    metric.write_text(metric.read_text() + "\n# edited\n")
+    ran = checkout.repro()
+    assert ran
+    assert {name.split("@")[0] for name in ran} <= {"inputs", "score", "report"}
+    assert any(name.startswith("score@") for name in ran)
+
+
+def test_edited_report_runs_no_model_and_no_score(checkout: Checkout) -> None:
+    source = checkout.folder / "reports" / "markdown.py"
+    source.write_text(source.read_text() + "\n# edited\n")
+    assert checkout.repro() == {"inputs", "report"}
+
+
+def test_kill_minus_nine_at_any_moment_ends_in_the_same_bytes(checkout: Checkout) -> None:
+    """Everything is made again from nothing, killed hard three times on the way."""
+    wanted = checkout.result_bytes()
+    shutil.rmtree(checkout.folder / "runs")
+    shutil.rmtree(checkout.folder / ".dvc" / "cache")
+    (checkout.folder / "dvc.lock").unlink()
+    for seconds in (4.0, 7.0, 11.0):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dvc", "repro", "--quiet"],
+            cwd=checkout.folder,
+            env=checkout.environment(),
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    checkout.repro()
+    assert checkout.result_bytes() == wanted

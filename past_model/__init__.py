@@ -1,0 +1,1 @@
+"""PAST: paired H&E crops and single-cell transcriptomes in one embedding space (arXiv 2507.06418)."""

@@ -137,15 +137,15 @@ def new_model(name: Name, folder: Annotated[Path, typer.Option(help="where to pu
 @app.command()
 def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, or file.py:Class")]) -> None:
     """Run the contract tests on a model and say plainly what fails."""
-    from baselines.registry import load_model_class
+    from baselines.registry import UNNAMED, load_model_class
     from suite.config import PARAMS_FILE, read_config
     from suite.conformance import check_model
 
     adapters = dict(read_config().adapters) if PARAMS_FILE.exists() else {}
     if ":" in model or "@" in model:
-        adapters["(given)"] = model
-        model_class = load_model_class("(given)", adapters, Path.cwd())
-        name = model_class.card.name if hasattr(model_class, "card") else "(no card)"
+        adapters[UNNAMED] = model
+        model_class = load_model_class(UNNAMED, adapters, Path.cwd())
+        name = model_class.card.name
     else:
         model_class, name = load_model_class(model, adapters, Path.cwd()), model
     failed = 0

@@ -1,0 +1,1 @@
+"""The phantom: a simulated tissue whose truth is known, written in the real files' formats."""

@@ -1,0 +1,95 @@
+"""The image branch: a vision transformer with UNI's architecture at the sizes of the settings."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from past_model.settings import PastSettings
+from past_model.timm_import import import_timm
+
+CropArray = NDArray[np.uint8]
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+UNI_WIDTH, UNI_INIT_SD = 1024, 0.02
+
+
+class ImageEncoder(nn.Module):
+    """Crops at the encoder's size, uint8 ``(n, p, p, 3)``, to the class token's embedding, float32 ``(n, image_dim)``.
+
+    At full size this is the network that UNI's weights fit (303,350,784 parameters, 1,024 dimensions).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, settings: PastSettings) -> None:
+        super().__init__()
+        import_timm()
+        from timm.models.vision_transformer import VisionTransformer
+
+        self.model = VisionTransformer(
+            img_size=settings.image_pixels,
+            patch_size=settings.patch_pixels,
+            embed_dim=settings.image_dim,
+            depth=settings.image_depth,
+            num_heads=settings.image_heads,
+            init_values=settings.layer_scale,
+            num_classes=0,
+            dynamic_img_size=True,
+        )
+        # timm draws linear weights with SD 0.02 at every width, which suits 1,024 dimensions; the same ratio to
+        # 1/sqrt(width) keeps a scaled-down encoder's blocks from starting as near-identities.
+        spread = UNI_INIT_SD * (UNI_WIDTH / settings.image_dim) ** 0.5
+        for module in self.model.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=spread)
+        self.pixels = settings.image_pixels
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        return cast(Tensor, self.model(self.normalise(crops)))
+
+    def normalise(self, crops: Tensor) -> Tensor:
+        """Scale to [0, 1] and apply ImageNet's constants: float32 ``(n, 3, p, p)``."""
+        return (crops.permute(0, 3, 1, 2).float() / 255.0 - self.mean) / self.std
+
+
+def resized(crops: CropArray, pixels: int) -> Tensor:
+    """Crops ``(n, p, p, 3)`` at the encoder's size, uint8 ``(n, pixels, pixels, 3)`` on the CPU (anti-aliased)."""
+    image = torch.from_numpy(crops)
+    if image.shape[1] == pixels:
+        return image
+    planes = image.permute(0, 3, 1, 2)
+    return functional.interpolate(planes, size=pixels, mode="bilinear", antialias=True).permute(0, 2, 3, 1)
+
+
+@torch.inference_mode()
+def embed(encoder: ImageEncoder, crops: CropArray, batch_size: int) -> NDArray[np.float32]:
+    """Embedding of crops of any size, float32 ``(n, image_dim)``, in evaluation mode and on the encoder's device."""
+    encoder.eval()
+    device = encoder.mean.device
+    parts = [np.empty((0, encoder.model.num_features), dtype=np.float32)]
+    for start in range(0, len(crops), batch_size):
+        batch = resized(crops[start : start + batch_size], encoder.pixels).to(device)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+            embedding = encoder(batch)
+        parts.append(embedding.float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def random_dihedral(crops: Tensor, generator: torch.Generator) -> Tensor:
+    """Each crop of ``(n, p, p, 3)`` in one of its eight flips and quarter turns, drawn from a CPU ``generator``."""
+    choice = torch.randint(0, 8, (len(crops),), generator=generator)
+    turned = crops.clone()
+    for kind in range(1, 8):
+        rows = (choice == kind).to(crops.device)
+        view = torch.rot90(crops[rows], kind % 4, dims=(1, 2))
+        turned[rows] = view.flip(2) if kind >= 4 else view
+    return turned

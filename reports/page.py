@@ -1,0 +1,138 @@
+"""The page: one self-contained HTML file that sorts, filters and plots, and asks nothing of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reports.claims import Claim
+from reports.leaderboard import DIFFICULTY, HEADLINE_MEANS, HEADLINE_TITLE, SECONDARY, Leaderboard, Row
+from reports.page_data import page_data, to_script
+from reports.tables import (
+    CLAIM_TITLES,
+    claim_cells,
+    cohort_text,
+    columns,
+    cost_memory,
+    count,
+    counted,
+    device_text,
+    duration,
+    headline_claims,
+    interval,
+    number,
+    published,
+    shared_notices,
+    tie_lines,
+    verdict,
+    weights_text,
+)
+
+TEMPLATES = Path(__file__).parent / "templates"
+STYLES = ("page.css", "plots.css")
+SCRIPTS = ("core.js", "table.js", "ranks.js", "genes.js", "maps.js", "staircase.js", "start.js")
+BAR_WIDTH = 112
+"""Width of the small interval bar in the table, in CSS pixels."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A small interval bar: positions in pixels from the left of :data:`BAR_WIDTH`; None where undefined."""
+
+    zero: float
+    low: float | None
+    mean: float | None
+    high: float | None
+
+
+def page(boards: Sequence[Leaderboard], claims: Sequence[Claim], maps: Mapping[str, list[dict[str, Any]]]) -> str:
+    """Render the page. All text of records is escaped; ``maps`` come from :func:`reports.maps.encode_maps`."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals.update(
+        cost_memory=cost_memory,
+        count=count,
+        device_text=device_text,
+        duration=duration,
+        headline_claims=headline_claims,
+        interval=interval,
+        number=number,
+        published=published,
+        tie_lines=tie_lines,
+        verdict=verdict,
+        weights_text=weights_text,
+        SECONDARY=SECONDARY,
+        HEADLINE_MEANS=HEADLINE_MEANS,
+        HEADLINE_TITLE=HEADLINE_TITLE,
+        BAR_WIDTH=BAR_WIDTH,
+    )
+    return environment.get_template("page.html.j2").render(
+        boards=boards,
+        columns=columns,
+        cohort_text=cohort_text,
+        counted=counted,
+        bar=_bar,
+        shared_notices=shared_notices(boards),
+        short=short_titles(boards),
+        cohorts=sorted({cohort_text(board.cohort) for board in boards}),
+        profiles=sorted({board.profile for board in boards}),
+        steps=[board for board in boards if board.protocol in DIFFICULTY],
+        matrix=matrix(boards),
+        claim_titles=CLAIM_TITLES,
+        claims=[(claim, claim_cells(claim)) for claim in claims],
+        style=Markup("\n".join(_asset(name) for name in STYLES)),
+        script=Markup("\n".join(_asset(name) for name in SCRIPTS)),
+        data=Markup(to_script(page_data(boards, maps, short_titles(boards)))),
+    )
+
+
+def short_titles(boards: Sequence[Leaderboard]) -> dict[str, str]:
+    """Titles by protocol without the closing words that all of them share; for tabs and axes."""
+    words = [board.title.split() for board in boards]
+    shared = 0
+    while len(words) > 1 and all(len(w) > shared + 1 for w in words) and len({w[-1 - shared] for w in words}) == 1:
+        shared += 1
+    return {b.protocol: " ".join(w[: len(w) - shared]) for b, w in zip(boards, words, strict=True)}
+
+
+def matrix(boards: Sequence[Leaderboard]) -> list[tuple[str, str, list[Row | None]]]:
+    """Models down, protocols across: ``(title, kind, one row or None a protocol)``, best mean rank first."""
+    cells = {(board.protocol, row.model): row for board in boards for row in board.rows}
+    lines = []
+    for model in {row.model for board in boards for row in board.rows}:
+        line = [cells.get((board.protocol, model)) for board in boards]
+        there = [row for row in line if row is not None]
+        means = [row.headline.mean for row in there if row.headline.mean is not None]
+        reference = there[0].kind != "model"
+        lines.append(((reference, not means, -sum(means) / max(len(means), 1), model), there[0], line))
+    return [(row.title, row.kind, line) for _, row, line in sorted(lines, key=lambda item: item[0])]
+
+
+def _asset(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _bar(board: Leaderboard, row: Row) -> Bar:
+    """Place a row's interval on the scale that all rows of the leaderboard share; the scale always holds zero."""
+    values = [0.0]
+    for other in board.rows:
+        values += [v for v in (other.headline.low, other.headline.mean, other.headline.high) if v is not None]
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+
+    def place(value: float | None) -> float | None:
+        return None if value is None else round(4 + (BAR_WIDTH - 8) * (value - low) / span, 1)
+
+    zero = place(0.0) or 0.0
+    return Bar(zero, place(row.headline.low), place(row.headline.mean), place(row.headline.high))

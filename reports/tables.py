@@ -1,0 +1,199 @@
+"""The columns of a leaderboard and how each value is written; Markdown, LaTeX, terminal and page all use these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from protocols.records import Interval
+from reports.claims import HEADLINE, Claim, measured_key
+from reports.describe import Cohort, Cost, Weights
+from reports.leaderboard import HEADLINE_TITLE, SECONDARY, SECONDARY_HINTS, Leaderboard, Row
+from reports.notices import Notice
+
+MISSING = "n/a"
+MINUS = "−"
+
+
+@dataclass(frozen=True)
+class Column:
+    """``text`` writes a row's value; ``value`` is what the page sorts by (None sorts last)."""
+
+    key: str
+    title: str
+    text: Callable[[Row], str]
+    value: Callable[[Row], float | str | None]
+    numeric: bool = True
+    hint: str = ""
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number at a fixed precision with a true minus sign, never "-0.000"; "n/a" for None."""
+    if value is None:
+        return MISSING
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", MINUS)
+
+
+def interval(value: Interval) -> str:
+    if value.low is None or value.high is None:
+        return MISSING
+    return f"{number(value.low)} to {number(value.high)}"
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return MISSING
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def memory(mib: float | None) -> str:
+    if mib is None:
+        return MISSING
+    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
+
+
+def cost_memory(cost: Cost) -> str:
+    """Peak memory of the process and, where there is one, of the GPU."""
+    gpu = "" if cost.peak_gpu_memory_mib is None else f", GPU {memory(cost.peak_gpu_memory_mib)}"
+    return memory(cost.peak_memory_mib) + gpu
+
+
+def count(value: int | None) -> str:
+    """An integer with thin grouping by commas."""
+    return MISSING if value is None else f"{value:,}"
+
+
+def published(claim: Claim) -> str:
+    spread = "" if claim.spread is None else f" ± {number(claim.spread)}"
+    return number(claim.published) + spread
+
+
+def published_with_source(claims: Sequence[Claim]) -> str:
+    return "; ".join(published(c) + (f" ({c.source})" if c.source else "") for c in headline_claims(claims)) or MISSING
+
+
+def headline_claims(claims: Sequence[Claim]) -> tuple[Claim, ...]:
+    """The claims about the headline metric; the claims table shows the others too."""
+    return tuple(claim for claim in claims if measured_key(claim.metric) == HEADLINE)
+
+
+def verdict(claims: Sequence[Claim]) -> str:
+    verdicts = sorted({claim.verdict for claim in headline_claims(claims)})
+    return " / ".join(verdicts) or MISSING
+
+
+def weights_text(weights: Weights) -> str:
+    """The state, and where something was loaded, from where."""
+    loaded = [part.text for part in weights.parts if part.state in ("file", "hub")]
+    return weights.state + (f": {', '.join(dict.fromkeys(loaded))}" if loaded else "")
+
+
+def cohort_text(cohort: Cohort) -> str:
+    sizes = (("slide", cohort.slides), ("patient", cohort.patients), (cohort.unit, cohort.cells))
+    counted = [f"{count(size)} {name}{'' if size == 1 else 's'}" for name, size in sizes if size is not None]
+    return f"{cohort.name}, {cohort.nature}" + (f": {', '.join(counted)}" if counted else "")
+
+
+def device_text(row: Row) -> str:
+    return row.cost.device or row.device or MISSING
+
+
+def rank_text(row: Row) -> str:
+    return str(row.rank) if row.rank is not None else {"reference": row.kind, "unranked": MISSING}.get(row.group, "–")
+
+
+def columns(board: Leaderboard) -> tuple[Column, ...]:
+    """The columns of one leaderboard; secondary metrics that nothing was measured by are left out."""
+
+    def cost(read: Callable[[Cost], float | None]) -> Callable[[Row], float | None]:
+        return lambda row: read(row.cost)
+
+    return (
+        Column("rank", "Rank", rank_text, lambda row: row.rank, hint="1 + number of significantly better models"),
+        Column("model", "Model", lambda row: row.title, lambda row: row.title.lower(), numeric=False),
+        Column("mean", HEADLINE_TITLE, lambda row: number(row.headline.mean), lambda row: row.headline.mean),
+        Column("ci", "95 % CI", lambda row: interval(row.headline), lambda row: row.headline.low,
+               hint="percentile bootstrap over patients"),
+        Column("n", "Patients", lambda row: count(row.headline.n_patients), lambda row: row.headline.n_patients),
+        *(_secondary(key) for key in board.secondary),
+        Column("published", "Published", lambda row: published_with_source(row.claims), _published_value,
+               hint="as its paper prints it"),
+        Column("verdict", "Verdict", lambda row: verdict(row.claims), lambda row: verdict(row.claims), numeric=False),
+        Column("weights", "Weights", lambda row: weights_text(row.weights), lambda row: row.weights.state,
+               numeric=False),
+        Column("time", "Time", lambda row: duration(row.cost.seconds), cost(lambda c: c.seconds),
+               hint="to fit and predict; with the peak memory"),
+        Column("memory", "Memory", lambda row: cost_memory(row.cost), cost(lambda c: c.peak_memory_mib)),
+    )  # fmt: skip
+
+
+def _secondary(key: str) -> Column:
+    return Column(
+        key,
+        SECONDARY[key],
+        lambda row: number(row.summary.get(key)),
+        lambda row: row.summary.get(key),
+        hint=SECONDARY_HINTS[key],
+    )
+
+
+def _published_value(row: Row) -> float | None:
+    claims = headline_claims(row.claims)
+    return claims[0].published if claims else None
+
+
+def shared_notices(boards: Sequence[Leaderboard]) -> tuple[Notice, ...]:
+    """Notices that every leaderboard has, so that they can be said once, ahead of all."""
+    first = boards[0].notices if boards else ()
+    return tuple(notice for notice in first if all(notice in board.notices for board in boards))
+
+
+def tie_lines(board: Leaderboard) -> tuple[str, ...]:
+    """What the patients at hand cannot tell apart, and how large a difference would have to be to show."""
+    lines = [
+        f"Rank {rank} is shared by {', '.join(titles[:-1])} and {titles[-1]}: "
+        "for each of them the same number of models is significantly better."
+        for rank, titles in board.ties
+    ]
+    found = board.detectable
+    if found is not None:
+        lines.append(
+            f"Between {found.best} and {found.second}, these patients would show a true difference of "
+            f"{number(found.difference)} or more with 80 % power; a smaller one has not been ruled out."
+        )
+    return tuple(lines)
+
+
+CLAIM_TITLES = ("Model", "Protocol", "Metric", "Published", "Spread is", "Source", "Measured", "Status")
+
+
+def claim_cells(claim: Claim) -> tuple[str, ...]:
+    """One row of the claims table, under :data:`CLAIM_TITLES`."""
+    return (
+        claim.title,
+        claim.protocol,
+        claim.metric,
+        published(claim),
+        claim.spread_is or "–",
+        claim.source + (f" — {claim.note}" if claim.note else ""),
+        number(claim.measured),
+        claim.verdict,
+    )
+
+
+def counted(board: Leaderboard) -> tuple[tuple[str, str], ...]:
+    """What was counted while scoring (constant genes, …) over the scored rows: one value, or a range."""
+    rows = [row for row in board.rows if row.group != "skipped"]
+    lines = []
+    for name in sorted({name for row in rows for name in row.counts}):
+        values = [row.counts[name] for row in rows if name in row.counts]
+        low, high = min(values), max(values)
+        lines.append((name.replace("_", " "), count(low) if low == high else f"{count(low)} to {count(high)}"))
+    return tuple(lines)

@@ -1,0 +1,86 @@
+"""Leaderboards in the terminal: compact, with the warnings that belong to them and the path of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reports.leaderboard import Leaderboard, Row, build_leaderboards, load_records
+from reports.notices import Notice
+from reports.tables import cohort_text, columns, shared_notices, tie_lines
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SHOWN = ("rank", "model", "mean", "ci", "n", "weights")
+WIDE = (*SHOWN, "published", "time", "memory")
+WIDE_FROM = 120
+"""Terminal columns from which the wide set of the table's columns fits."""
+STYLES = {"reference": "dim italic", "skipped": "dim", "unranked": "yellow"}
+
+
+def print_leaderboards(
+    scores: Path | Sequence[Path],
+    *,
+    seed: int,
+    timings: Path | None = None,
+    page: Path | None = None,
+    console: Console | None = None,
+) -> None:
+    """Print one table a protocol from score records; ``page`` is only named, not read."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = console or Console()
+    boards = build_leaderboards(load_records(scores), seed, timings=timings)
+    shared = shared_notices(boards)
+    for board in boards:
+        _print_board(console, board, shared)
+    for notice in shared:
+        _print_notice(console, notice)
+    if page is not None:
+        console.print(Text(f"page: {page}"), soft_wrap=True)
+
+
+def _print_notice(console: Console, notice: Notice) -> None:
+    from rich.text import Text
+
+    console.print(Text(f"{notice.level}: {notice.text}", style="yellow" if notice.level == "warning" else ""))
+
+
+def _print_board(console: Console, board: Leaderboard, said_once: Sequence[Notice]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    wanted = WIDE if console.width >= WIDE_FROM else SHOWN
+    shown = [column for column in columns(board) if column.key in wanted]
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, 1), title=Text(board.title, style="bold"), title_justify="left", pad_edge=False
+    )
+    for column in shown:
+        table.add_column(
+            column.title,
+            justify="right" if column.numeric else "left",
+            no_wrap=column.key not in ("model", "published"),
+        )
+    previous: Row | None = None
+    for row in board.rows:
+        if row.group == "skipped":
+            continue
+        if previous is not None and previous.group != row.group:
+            table.add_section()
+        # Text, not str: a model's name may look like rich's markup.
+        table.add_row(*(Text(column.text(row)) for column in shown), style=STYLES.get(row.group, ""))
+        previous = row
+    console.print(table)
+    console.print(Text(f"{cohort_text(board.cohort)} · profile {board.profile}", style="dim"))
+    for notice in board.notices:
+        if notice not in said_once:
+            _print_notice(console, notice)
+    for line in tie_lines(board):
+        console.print(Text(line, style="dim"))
+    for row in board.group("skipped"):
+        console.print(Text(f"skipped: {row.title}: {row.reason or 'no reason given'}", style="dim"))
+    console.print()

@@ -1,0 +1,70 @@
+"""Writes every form of the leaderboards; equal inputs give equal bytes."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocols.files import write_text_whole
+from reports.claims import all_claims
+from reports.data import boards_csv, boards_json, genes_csv, ranks_csv
+from reports.figures import write_figures
+from reports.latex import latex
+from reports.leaderboard import build_leaderboards, load_cells
+from reports.maps import encode_maps, read_maps
+from reports.markdown import markdown
+from reports.page import page
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """Where each output lies."""
+
+    html: Path
+    markdown: Path
+    csv: Path
+    json: Path
+    latex: Path
+    ranks: Path
+    genes: Path
+    figures: tuple[Path, ...]
+
+
+def write_reports(scores: Path | Sequence[Path], out: Path, *, seed: int, timings: Path | None = None) -> ReportPaths:
+    """Read score records and write the leaderboards in every form.
+
+    ``scores`` is a folder ``<protocol>/<model>/`` or a list of such score folders; ``timings`` holds
+    ``<protocol>/<model>.json``. ``seed`` serves the paired bootstrap and the thinning of maps. Figures of an earlier
+    run that this one does not draw are removed, so that none outlives its numbers.
+    """
+    cells = load_cells(scores)
+    records = [record for record, _ in cells]
+    boards, claims = build_leaderboards(records, seed, timings=timings), all_claims(records)
+    folders: dict[str, dict[str, Path]] = defaultdict(dict)
+    for record, folder in cells:
+        if record.status == "scored":
+            folders[record.protocol][record.model] = folder
+    maps = encode_maps({protocol: read_maps(by_model) for protocol, by_model in folders.items()}, seed)
+    texts = {
+        "html": ("index.html", page(boards, claims, maps)),
+        "markdown": ("leaderboards.md", markdown(boards, claims)),
+        "csv": ("leaderboards.csv", boards_csv(boards)),
+        "json": ("leaderboards.json", boards_json(boards, claims)),
+        "latex": ("leaderboards.tex", latex(boards, claims)),
+        "ranks": ("ranks.csv", ranks_csv(boards)),
+        "genes": ("genes.csv", genes_csv(boards)),
+    }
+    figures = [path for board in boards for path in write_figures(board, out / "figures")]
+    _remove_others(out / "figures", figures)
+    for name, text in texts.values():
+        write_text_whole(out / name, text)
+    return ReportPaths(**{key: out / name for key, (name, _) in texts.items()}, figures=tuple(figures))
+
+
+def _remove_others(folder: Path, kept: Sequence[Path]) -> None:
+    for path in folder.glob("*"):
+        if path not in kept and re.fullmatch(r"(ranks|genes)_.*\.(png|svg)", path.name):
+            path.unlink()

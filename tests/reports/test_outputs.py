@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from protocols.errors import UserError
+from protocols.records import Interval, ScoreRecord
+from reports import latex, markdown
+from reports.claims import all_claims
+from reports.data import boards_csv, boards_json, genes_csv, ranks_csv
+from reports.leaderboard import Leaderboard, build_leaderboards
+from reports.maps import cell_limit, encode_maps, read_maps
+from reports.page import page, short_titles
+from reports.tables import duration, memory, number
+from reports.terminal import print_leaderboards
+from reports.write import write_reports
+from tests.reports import synthetic
+from tests.reports.synthetic import COHORT, record, skipped
+
+EVIL = '<script>alert("x")</script> & a|b_$%#{}~^\\ `c` *d* [e](f)'
+
+
+def _tiny() -> list[ScoreRecord]:
+    return [
+        record(model="uni", summary={"pearson_pooled": None, "ari": -0.0001}),
+        record(model="mean", kind="control", per_patient={"p1": 0.0, "p2": 0.0}, weights=[]),
+        skipped("intra_patient", "oracle", "needs a known truth"),
+    ]
+
+
+def _evil() -> list[ScoreRecord]:
+    card = {
+        "name": EVIL,
+        "title": EVIL,
+        "kind": "model",
+        "summary": EVIL,
+        "notes": [EVIL],
+        "published": [{"protocol": "p", "metric": "r", "value": 0.5, "spread": None, "source": EVIL, "note": EVIL}],
+    }
+    return [
+        record("p", "evil", card=card, cohort={**COHORT, "name": EVIL}, protocol_title=EVIL, counts={EVIL: 1}),
+        replace(skipped("p", "other", EVIL), card=card),
+        record("p", "control", kind="</script>", excluded=[{"what": EVIL, "reason": EVIL}], card=card),
+    ]
+
+
+def _boards(records: list[ScoreRecord]) -> list[Leaderboard]:
+    return build_leaderboards(records, seed=0)
+
+
+GOLDEN = """\
+# Leaderboards
+
+## Intra-patient single-cell expression
+
+Protocol `intra_patient` version 1 · profile mini · cohort phantom-mini, phantom (simulated tissue): 6 slides, \
+6 patients, 2,400 cells. Headline: Pearson r per gene, mean over genes and slides.
+
+> **Warning:** 1 of 1 models started from random weights, and the cohort is a phantom (simulated tissue): these ranks \
+say nothing about the published models. They show that the suite itself works.
+
+> **Warning:** Only 2 patients: intervals from fewer than 5 patients are too narrow to be trusted, and a tie or a \
+difference proves little.
+
+|    Rank | Model   |   Pearson r |         95 % CI |   Patients |   ARI |   Published | Verdict   | Weights   \
+|   Time |   Memory |
+|--------:|:--------|------------:|----------------:|-----------:|------:|------------:|:----------|:----------\
+|-------:|---------:|
+|       1 | uni     |       0.400 |  0.300 to 0.500 |          2 | 0.000 |         n/a | n/a       | random    \
+|    n/a |      n/a |
+| control | mean    |       0.000 |  0.000 to 0.000 |          2 |   n/a |         n/a | n/a       | none      \
+|    n/a |      n/a |
+
+Controls and the oracle bracket the scale; they have no rank.
+
+### Skipped
+
+- **oracle**: needs a known truth
+
+## Published claims
+
+No card states a published number.
+"""
+
+
+def test_markdown_golden() -> None:
+    def tight(text: str) -> str:
+        """Without the padding that only aligns the source."""
+        return re.sub("-{3,}", "---", re.sub(" +", " ", text))
+
+    assert tight(markdown.markdown(_boards(_tiny()), [])) == tight(GOLDEN)
+
+
+def test_markdown_holds_no_html_and_no_broken_cells() -> None:
+    records = _evil()
+    text = markdown.markdown(_boards(records), all_claims(records))
+    assert "<" not in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    cells = {len(re.findall(r"(?<!\\)\|", line)) for line in tables[: tables.index(tables[1]) + 3]}
+    assert len(cells) == 1, "an unescaped bar in a name would add a cell"
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60))
+def test_latex_escape_leaves_no_special_character(text: str) -> None:
+    escaped = latex.escape(text)
+    bare = re.sub(
+        r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar|textquotedbl)\{\}", "", escaped
+    )
+    bare = re.sub(r"\$(-|\\pm|\\cdot|\\mu)\$", "", bare)
+    bare = re.sub(r"\\[{}$&#%_]", "", bare)
+    assert not re.search(r"[\\{}$&#%_~^<>|\n]", bare)
+
+
+def test_latex_is_balanced_and_every_row_has_all_cells() -> None:
+    records = _evil()
+    text = latex.latex(_boards(records), all_claims(records))
+    plain = re.sub(r"\\[{}]", "", text)
+    depth = 0
+    for character in plain:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        assert depth >= 0
+    assert depth == 0
+    assert re.findall(r"\\begin\{(\w+)\}", text) == ["table", "tabular", "table", "tabular"]
+    assert re.findall(r"\\end\{(\w+)\}", text) == ["tabular", "table", "tabular", "table"]
+    for tabular in re.findall(r"\\begin\{tabular\}(.*?)\\end\{tabular\}", text, re.DOTALL):
+        aligned = re.match(r"\{([lr]+)\}", tabular)
+        assert aligned
+        rows = [line for line in tabular.splitlines() if line.endswith(r"\\")]
+        assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(aligned[1])}
+        assert tabular.count(r"\toprule") == tabular.count(r"\bottomrule") == 1
+
+
+def test_csv_comes_back_as_it_was() -> None:
+    rows = list(csv.DictReader(io.StringIO(boards_csv(_boards(synthetic.study())))))
+    assert len(rows) == 24
+    best = rows[0]
+    original = next(r for r in synthetic.study() if (r.protocol, r.model) == ("intra_patient", "past"))
+    assert float(best["mean"]) == original.headline.mean
+    assert (best["rank"], best["published"], best["seconds"]) == ("1", "0.619", "")
+    assert best["verdict"] == "not comparable: phantom cohort; random weights"
+    evil = list(csv.DictReader(io.StringIO(boards_csv(_boards(_evil())))))
+    assert evil[0]["title"] == EVIL
+    assert [r["status"] for r in evil if r["model"] == "other"] == ["skipped"]
+
+
+def test_plot_tables_have_one_row_a_value() -> None:
+    boards = _boards(synthetic.study(genes=12))
+    ranks = list(csv.DictReader(io.StringIO(ranks_csv(boards))))
+    assert len(ranks) == 23, "the skipped cell has no number"
+    assert {r["rank"] for r in ranks if r["kind"] != "model"} == {""}
+    genes = list(csv.DictReader(io.StringIO(genes_csv(boards))))
+    assert len(genes) == 23 * 12
+    assert [g["pearson"] for g in genes if g["gene"] == "GENE007"] == [""] * 23
+
+
+def test_json_holds_ranks_claims_and_whole_hashes() -> None:
+    records = synthetic.study(genes=12)
+    content = json.loads(boards_json(_boards(records), all_claims(records)))
+    first = content["leaderboards"][0]["rows"][0]
+    assert (first["model"], first["rank"]) == ("past", 1)
+    assert first["hashes"]["split"] == "5p11t"
+    assert content["claims"][0]["statuses"] == ["not comparable: phantom cohort", "not comparable: random weights"]
+
+
+def test_page_escapes_everything_and_names_no_address() -> None:
+    records = _evil()
+    text = page(_boards(records), all_claims(records), {})
+    assert "<script>alert" not in text
+    assert text.count("</script>") == 2, "only the page's own two scripts end"
+    data = text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    assert json.loads(data)["boards"][0]["rows"][0]["title"] == EVIL
+    # w3.org names an XML vocabulary, which no browser fetches.
+    assert set(re.findall(r"https?://[^\s\"'<>)]+", text)) <= {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"<link[^>]+href=[\"'](?!data:)|\ssrc=|@import|url\(", text)
+
+
+def test_short_titles_lose_only_the_shared_end() -> None:
+    boards = _boards(synthetic.study(genes=3))
+    assert list(short_titles(boards).values()) == ["Intra-patient", "Inter-patient", "Cross-cancer"]
+    assert list(short_titles(boards[:1]).values()) == ["Intra-patient single-cell expression"]
+
+
+def test_all_outputs_are_written_and_deterministic(tmp_path: Path) -> None:
+    scores = synthetic.write(synthetic.study(genes=20)[:9], tmp_path / "scores", cells=60)
+    first = write_reports(scores, tmp_path / "one", seed=1)
+    folders = sorted((p.parent for p in scores.glob("*/*/record.json")), reverse=True)
+    stale = tmp_path / "two" / "figures" / "ranks_of_old.png"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("old")
+    second = write_reports(folders, tmp_path / "two", seed=1)
+    files = sorted(p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*") if p.is_file())
+    assert len(files) == 7 + len(first.figures)
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
+    assert not stale.exists()
+    assert {p.name for p in second.figures} == {
+        f"{name}_{protocol}.{kind}"
+        for name in ("ranks", "genes")
+        for protocol in ("intra_patient", "inter_patient")
+        for kind in ("png", "svg")
+    }
+
+
+def test_odd_names_and_missing_values_survive_every_writer(tmp_path: Path) -> None:
+    records = _evil()
+    odd = replace(
+        records[0],
+        model="odd",
+        headline=Interval(0.1, None, None, 1),
+        per_patient={"p1": 0.1},
+        summary={"ari": None},
+        per_gene=[{"gene": "漢$x$", "pearson": None, "reachable": None, "visible_share": None, "n_units": 0}],
+    )
+    paths = write_reports(synthetic.write([*records, odd], tmp_path / "s", cells=30), tmp_path / "out", seed=0)
+    assert paths.html.stat().st_size > 10_000
+    assert [p.name for p in paths.figures] == ["ranks_p.png", "ranks_p.svg"], "no reachable r, no figure of genes"
+
+
+def test_terminal_shows_ranks_reasons_and_the_page(tmp_path: Path) -> None:
+    scores = synthetic.write([*_tiny(), *_evil()], tmp_path, with_maps=False)
+    console = Console(width=100, record=True, file=io.StringIO())
+    print_leaderboards(scores, seed=0, page=Path("out/index.html"), console=console)
+    text = console.export_text()
+    assert "page: out/index.html" in text
+    assert "skipped: oracle: needs a known truth" in text
+    assert "random weights" in text
+    assert "[e](f)" in text, "markup in a name is shown, not obeyed"
+
+
+def test_maps_are_shared_between_models_whatever_the_order_of_rows(tmp_path: Path) -> None:
+    folders: dict[str, Path] = {}
+    for model in ("uni", "past"):
+        folders[model] = tmp_path / model
+        folders[model].mkdir()
+        table = synthetic.maps(model, slides=2, cells=50)
+        if model == "past":
+            table = table.iloc[::-1]
+        table.to_parquet(folders[model] / "maps.parquet")
+    maps = read_maps(folders)
+    assert [(m.slide, m.gene, sorted(m.predicted)) for m in maps] == [
+        ("S0", "EPCAM", ["past", "uni"]),
+        ("S1", "EPCAM", ["past", "uni"]),
+    ]
+    encoded = encode_maps({"p": maps}, seed=0)["p"][0]
+    expected = synthetic.maps("past", slides=1, cells=50)
+    r = np.corrcoef(expected["truth"], expected["predicted"])[0, 1]
+    assert encoded["predicted"]["past"]["r"] == pytest.approx(r, abs=6e-4)
+    assert encoded["truth"]["low"] == pytest.approx(expected["truth"].min(), abs=1e-3)
+
+
+def test_maps_keep_to_their_budget(tmp_path: Path) -> None:
+    folder = tmp_path / "uni"
+    folder.mkdir()
+    synthetic.maps("uni", slides=3, cells=4000).to_parquet(folder / "maps.parquet")
+    maps = read_maps({"uni": folder})
+    assert cell_limit(maps, budget=10**9) == 4000
+    assert cell_limit(maps, budget=3 * 8 * 1000) == 1000, "six bytes a cell are eight characters"
+    assert cell_limit(maps, budget=1) == 200
+    (folder / "maps.parquet").write_bytes(b"PAR1 but not really")
+    with pytest.raises(UserError, match="unreadable maps"):
+        read_maps({"uni": folder})
+
+
+def test_page_of_a_mini_study_stays_small(tmp_path: Path) -> None:
+    records: list[Any] = synthetic.study(genes=300)
+    maps = {"intra_patient": [], "inter_patient": []}
+    assert len(page(_boards(records), all_claims(records), maps)) < 1_000_000
+
+
+def test_numbers_as_written() -> None:
+    assert [number(v) for v in (None, -0.0001, -0.25, 0.5)] == ["n/a", "0.000", "−0.250", "0.500"]
+    assert [duration(v) for v in (None, 1.25, 90, 7200)] == ["n/a", "1.2 s", "1.5 min", "2.0 h"]
+    assert [memory(v) for v in (None, 812, 2048)] == ["n/a", "812 MiB", "2.0 GiB"]

@@ -19,8 +19,12 @@ def main(full: str) -> None:
             first, rest = block.split("\\\n", 1)
             block = f"{first}\\\n    --hash={CPU_TORCH} \\\n{rest}"
         (cuda if CUDA_ONLY.match(block) else common).append(block)
-    Path("requirements.lock").write_text("# Made by .ci/lock from pyproject.toml; installed by .ci/install.py.\n" + "".join(common))
-    Path("requirements-cuda.lock").write_text("# Needed by PyTorch's CUDA build alone; made by .ci/lock.\n" + "".join(cuda))
+    Path("requirements.lock").write_text(
+        "# Made by .ci/lock from pyproject.toml; installed by .ci/install.py.\n" + "".join(common)
+    )
+    Path("requirements-cuda.lock").write_text(
+        "# Needed by PyTorch's CUDA build alone; made by .ci/lock.\n" + "".join(cuda)
+    )
 
 
 if __name__ == "__main__":

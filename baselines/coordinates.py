@@ -17,9 +17,9 @@ GRID = 6
 class Coordinates:
     """Ridge on position: x, y, their squares and product, a 6 x 6 grid of Gaussians, and the slide's name.
 
-    Coordinates run from 0 to 1 over a slide's training rows; of a slide that was never trained on, over the rows asked
-    about, and its name is then unknown (all zeros). What this reaches is the part of r that smooth expression and
-    neighbouring blocks give away for nothing.
+    Coordinates run from 0 to 1 over a slide's training rows. A slide that was never trained on gets the average frame
+    of those that were (so that an answer depends on its own row alone) and no name (all zeros). What this reaches is
+    the part of r that smooth expression and neighbouring blocks give away for nothing.
     """
 
     card: ClassVar[Card] = Card(
@@ -34,6 +34,8 @@ class Coordinates:
     def fit(self, train: TrainingData) -> None:
         self._slides = np.unique(train.slide)
         self._frames = {str(s): _frame(train.xy_um[train.slide == s]) for s in self._slides}
+        lows, extents = zip(*self._frames.values(), strict=True)
+        self._average = np.mean(lows, axis=0), np.mean(extents, axis=0)
         self._ridge = MaskedRidge().fit(self._features(train), train.targets)
 
     def predict(self, test: Inputs) -> FloatArray:
@@ -43,7 +45,7 @@ class Coordinates:
         unit = np.zeros((len(data), 2))
         for slide in np.unique(data.slide):
             rows = data.slide == slide
-            low, extent = self._frames.get(str(slide)) or _frame(data.xy_um[rows])
+            low, extent = self._frames.get(str(slide), self._average)
             unit[rows] = (data.xy_um[rows].astype(np.float64) - low) / extent
         one_hot = (data.slide[:, None] == self._slides[None, :]).astype(np.float64)
         return np.concatenate([_position_features(np.clip(unit, -0.5, 1.5)), one_hot], axis=1)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from protocols.contract import Card, FloatArray, Inputs, Settings, TrainingData, WeightsRecord
+from protocols.contract import Card, FloatArray, Inputs, Settings, TrainingData
 from protocols.errors import look_up
 from protocols.seeds import derive_seed
 
@@ -42,15 +42,15 @@ RECIPES: dict[str, HexRecipe] = {
         hidden=(128, 64),
         dropout=0.1,
         epochs=40,
-        max_steps=160,
+        max_steps=100,
         batch=64,
-        learning_rate=5e-3,
+        learning_rate=2e-3,
         loss_learning_rate=1e-2,
         decay=0.93,
         bins=10,
         kernel=5,
         smoothing_from=2,
-        smoothing_until=4,
+        smoothing_until=3,
     ),
 }
 
@@ -91,6 +91,3 @@ class HEX:
 
         answer = apply_head(self._head, test.embedding(), self._settings)
         return np.ascontiguousarray(answer)
-
-    def weights(self) -> tuple[WeightsRecord, ...]:
-        return (WeightsRecord(part="HEX head", source="random"),)

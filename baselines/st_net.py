@@ -92,13 +92,14 @@ class STNet:
             ),
             "mini": FineTuning(
                 pretrain_epochs=1_000,
-                pretrain_max_steps=150,
+                pretrain_max_steps=100,
                 fit_epochs=1,
-                fit_max_steps=6,
-                learning_rate=5e-2,
+                fit_max_steps=3,
+                learning_rate=8e-2,
+                batch=96,
                 clip_norm=2.0,
                 views=2,
-                normalisation_rows=12 * 32,
+                normalisation_rows=384,
             ),
         }
         recipe = look_up(data.settings.profile, recipes, kind="profile", where="st_net")

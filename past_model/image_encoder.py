@@ -17,6 +17,7 @@ CropArray = NDArray[np.uint8]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 UNI_WIDTH, UNI_INIT_SD = 1024, 0.02
+POSITION_SCALE, LONGEST_WAVE = 0.4, 10.0
 
 
 class ImageEncoder(nn.Module):
@@ -43,15 +44,25 @@ class ImageEncoder(nn.Module):
             num_classes=0,
             dynamic_img_size=True,
         )
-        # timm draws linear weights with SD 0.02 at every width, which suits 1,024 dimensions; the same ratio to
-        # 1/sqrt(width) keeps a scaled-down encoder's blocks from starting as near-identities.
+        self._initialise(settings)
+        self.pixels, self.view = settings.image_pixels, settings.view
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    def _initialise(self, settings: PastSettings) -> None:
+        """A random start that a scaled-down encoder can leave within a few hundred steps (weights replace it).
+
+        timm draws linear weights with SD 0.02 at every width, which suits 1,024 dimensions: the same ratio to
+        1/sqrt(width) keeps the blocks of a narrow encoder from being near-identities. The position table starts from
+        sines and cosines of row and column instead of noise far below the patches' own values.
+        """
         spread = UNI_INIT_SD * (UNI_WIDTH / settings.image_dim) ** 0.5
         for module in self.model.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=spread)
-        self.pixels = settings.image_pixels
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        positions = sine_positions(settings.image_pixels // settings.patch_pixels, settings.image_dim)
+        with torch.no_grad():
+            self.model.pos_embed[0, 1:] = POSITION_SCALE * positions.to(self.model.pos_embed.device)
 
     def forward(self, crops: Tensor) -> Tensor:
         return cast(Tensor, self.model(self.normalise(crops)))
@@ -61,9 +72,22 @@ class ImageEncoder(nn.Module):
         return (crops.permute(0, 3, 1, 2).float() / 255.0 - self.mean) / self.std
 
 
-def resized(crops: CropArray, pixels: int) -> Tensor:
-    """Crops ``(n, p, p, 3)`` at the encoder's size, uint8 ``(n, pixels, pixels, 3)`` on the CPU (anti-aliased)."""
-    image = torch.from_numpy(crops)
+def sine_positions(side: int, dim: int) -> Tensor:
+    """Sines and cosines of column and row at ``dim / 4`` frequencies: float32 ``(side * side, dim)``, row by row."""
+    frequency = LONGEST_WAVE ** -(torch.arange(dim // 4) / (dim // 4))
+    row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    angles = [place.flatten()[:, None] * frequency for place in (column, row)]
+    return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1)
+
+
+def resized(crops: CropArray, pixels: int, view: float = 1.0) -> Tensor:
+    """Crops ``(n, p, p, 3)`` at the encoder's size, uint8 ``(n, pixels, pixels, 3)`` on the CPU (anti-aliased).
+
+    Of each crop the middle is taken, ``view`` of its side wide; the centre stays the centre.
+    """
+    margin = round(crops.shape[1] * (1.0 - view) / 2.0)
+    middle = crops[:, margin : crops.shape[1] - margin, margin : crops.shape[2] - margin]
+    image = torch.from_numpy(np.ascontiguousarray(middle))
     if image.shape[1] == pixels:
         return image
     planes = image.permute(0, 3, 1, 2)
@@ -77,7 +101,7 @@ def embed(encoder: ImageEncoder, crops: CropArray, batch_size: int) -> NDArray[n
     device = encoder.mean.device
     parts = [np.empty((0, encoder.model.num_features), dtype=np.float32)]
     for start in range(0, len(crops), batch_size):
-        batch = resized(crops[start : start + batch_size], encoder.pixels).to(device)
+        batch = resized(crops[start : start + batch_size], encoder.pixels, encoder.view).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
             embedding = encoder(batch)
         parts.append(embedding.float().cpu().numpy())

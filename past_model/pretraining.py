@@ -37,7 +37,6 @@ class Pairs:
     xy_um: NDArray[np.float32]
     centres: NDArray[np.int64]
     neighbours: NDArray[np.int64]
-    slide: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.centres)
@@ -65,23 +64,6 @@ def build(settings: PastSettings, variant: Variant, table_rows: int, seed: int) 
     """A new model whose random weights depend on ``seed`` only."""
     with seeded(seed, torch.device("cpu")):
         return Past(settings, variant, table_rows)
-
-
-def epoch_batches(
-    groups: NDArray[np.int64], batch_size: int, generator: torch.Generator
-) -> list[NDArray[np.int64]]:
-    """One epoch's batches, each within one group, in random order.
-
-    A group is shuffled and cut into pieces as near to ``batch_size`` as equal sizes allow, but never smaller than it
-    while the group is large enough; a group of one row has no negative and is left out.
-    """
-    order = torch.randperm(len(groups), generator=generator).numpy()
-    batches: list[NDArray[np.int64]] = []
-    for group in np.unique(groups):
-        rows = order[groups[order] == group]
-        if len(rows) > 1:
-            batches += np.array_split(rows, max(1, len(rows) // batch_size))
-    return [batches[i] for i in torch.randperm(len(batches), generator=generator)]
 
 
 def batch_of(pairs: Pairs, rows: NDArray[np.int64], settings: PastSettings) -> CellBatch:
@@ -114,15 +96,15 @@ def pretrain(
     device = torch.device(device)
     model.to(device).train()
     optimiser = _optimiser(model, settings, model.variant.image_factor and image_is_pretrained)
-    groups = pairs.slide if model.variant.slide_batches else np.zeros(len(pairs), dtype=np.int64)
-    per_epoch = len(epoch_batches(groups, settings.batch_size, torch.Generator()))
+    batch = min(settings.batch_size, len(pairs))
+    per_epoch = len(pairs) // batch
     losses: list[float] = []
     done = _resume(checkpoint, model, optimiser, generator, losses)
     for epoch in range(done, settings.epochs):
-        batches = epoch_batches(groups, settings.batch_size, generator)
+        order = torch.randperm(len(pairs), generator=generator).numpy()[: per_epoch * batch]
         dropout_seed = int(torch.randint(0, 2**62, (1,), generator=generator))
         with seeded(dropout_seed, device):
-            for i, rows in enumerate(batches):
+            for i, rows in enumerate(order.reshape(per_epoch, batch)):
                 step = epoch * per_epoch + i
                 _set_rate(optimiser, learning_rate(step + 1, per_epoch, settings))
                 loss = _step(model, pairs, rows, settings, optimiser, generator)

@@ -14,10 +14,12 @@ class PastSettings:
     """Sizes, optimiser and budget. Lengths in pixels or micrometres as named; rates per step of AdamW.
 
     ``context_length`` counts the three metadata tokens (300 in the released code, so at most 297 genes), while a
-    graph node lists ``context_length`` genes because nodes carry no metadata tokens.
+    graph node lists ``context_length`` genes because nodes carry no metadata tokens. ``view`` is the central share of
+    the crop's side that the image encoder sees.
     """
 
     image_pixels: int
+    view: float
     patch_pixels: int
     image_dim: int
     image_depth: int
@@ -44,13 +46,14 @@ class PastSettings:
     beta2: float
     batch_size: int
     epochs: int
-    warmup_epochs: int
+    warmup_epochs: float
     max_pairs: int
     embed_batch: int
 
 
 FULL = PastSettings(
     image_pixels=224,
+    view=1.0,
     patch_pixels=16,
     image_dim=1024,
     image_depth=24,
@@ -83,15 +86,15 @@ FULL = PastSettings(
 )
 
 MINI = PastSettings(
-    image_pixels=48,
-    patch_pixels=8,
+    image_pixels=24,
+    patch_pixels=4,
     image_dim=64,
-    image_depth=2,
+    image_depth=1,
     image_heads=4,
     layer_scale=1.0,  # 1e-5 never grows in a hundred steps from a random start
-    context_length=24,
+    context_length=16,
     cell_dim=32,
-    cell_layers=2,
+    cell_layers=1,
     cell_heads=4,
     cell_feedforward=64,
     graph_hidden=16,
@@ -108,10 +111,10 @@ MINI = PastSettings(
     weight_decay=0.02,
     beta1=0.9,
     beta2=0.95,
-    batch_size=64,
-    epochs=4,
-    warmup_epochs=1,
-    max_pairs=2000,
+    batch_size=32,
+    epochs=1,
+    warmup_epochs=0.3,
+    max_pairs=8000,
     embed_batch=256,
 )
 
@@ -135,6 +138,9 @@ class Variant:
     - ``image_factor``: a pre-trained image encoder keeps its smaller learning rate; in the released code the scheduler
       overwrites it.
     - ``augment``: random flips and quarter turns of the crop (a cell has no up); none in the released code.
+    - ``own_share``: share of a cell's own crop in its target, beside the similarity-adjusted part (code and paper: 0).
+      Without it, one point for all is a fixed point of the loss: equal embeddings make equal targets. An encoder that
+      starts at random falls into it; one that starts from UNI's weights starts outside.
     """
 
     name: str
@@ -146,8 +152,10 @@ class Variant:
     image_factor: bool
     augment: bool
     own_share: float
-    slide_batches: bool
 
 
-FAITHFUL = Variant("faithful", True, True, False, True, True, False, False, 0.0, False)
-CORRECTED = Variant("corrected", False, False, True, False, False, True, True, 0.5, True)
+FAITHFUL = Variant("faithful", True, True, False, True, True, False, False, 0.0)
+CORRECTED = Variant("corrected", False, False, True, False, False, True, True, 0.5)
+VARIANTS: dict[str, Variant] = {variant.name: variant for variant in (FAITHFUL, CORRECTED)}
+
+VARIANTS: dict[str, Variant] = {variant.name: variant for variant in (FAITHFUL, CORRECTED)}

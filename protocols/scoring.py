@@ -105,10 +105,11 @@ def score_blocks(
     ``blocks_per_slide`` a slide's cells are released after its last block; without, they wait for the end.
     ``progress`` is called with a short text after every block and slide.
     """
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import ThreadpoolController
 
     from protocols.metrics.slide_sample import SlideSample
 
+    threads = ThreadpoolController()
     kept: list[BlockScores] = []
     samples: dict[str, SlideSample] = {}
     patients: dict[str, str] = {}
@@ -121,14 +122,14 @@ def score_blocks(
         maps[slide] = _map_of(slide, cells, marker_candidates)
         if biology:
             # The matrices are small: threads only wait for each other, and their number could show in the last digit.
-            with threadpool_limits(1):
+            with threads.limit(limits=1):
                 compared[slide] = _biology_of(cells, seed, rare_marker, clustering)
         if progress:
             progress(f"slide {slide}")
 
     for block in blocks:
         _check(block, patients)
-        with threadpool_limits(1):
+        with threads.limit(limits=1):
             kept.append(_score(block))
         _sample(block, samples.setdefault(block.slide, SlideSample(block.slide, seed, SLIDE_CELLS)))
         if progress:

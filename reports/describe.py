@@ -54,7 +54,9 @@ class Cohort:
 
     @property
     def nature(self) -> str:
-        return "phantom (simulated tissue)" if self.phantom else "real"
+        if not self.phantom:
+            return "real"
+        return "simulated tissue" if "phantom" in self.name.lower() else "phantom (simulated tissue)"
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def page(boards: Sequence[Leaderboard], claims: Sequence[Claim], maps: Mapping[s
         bar=_bar,
         shared_notices=shared_notices(boards),
         short=short_titles(boards),
-        cohorts=sorted({cohort_text(board.cohort) for board in boards}),
+        cohorts=sorted({f"{board.cohort.name}, {board.cohort.nature}" for board in boards}),
         profiles=sorted({board.profile for board in boards}),
         steps=[board for board in boards if board.protocol in DIFFICULTY],
         matrix=matrix(boards),

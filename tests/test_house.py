@@ -72,7 +72,7 @@ def test_every_card_is_read_without_torch() -> None:
     """The stage that resolves all models runs at every `dvc repro`: it must stay light."""
     code = (
         "import sys; from pathlib import Path; from baselines.registry import BUILTIN, load_model_class;"
-        "cards = [load_model_class(name, {}, Path('.')).card for name in BUILTIN]; print('torch' in sys.modules, len(cards))"
+        "[load_model_class(name, {}, Path('.')).card for name in BUILTIN]; print('torch' in sys.modules)"
     )
     assert run(code).split()[0] == "False"
 
@@ -96,7 +96,7 @@ def test_nobody_draws_from_a_global_generator(floor: str) -> None:
         r"np\.random\.(seed|rand|randn|randint|choice|shuffle|permutation|normal|uniform)\(|(?<!\w)random\.seed\(|pickle\.load"
     )
     for path in sources(floor):
-        if path.name.startswith("test_"):
+        if path.name.startswith("test_") or path.name == "conformance.py":  # which watches the global generators
             continue
         found = forbidden.search(path.read_text())
         assert not found, f"{path.relative_to(ROOT)}: {found.group() if found else ''}"
@@ -120,8 +120,8 @@ def test_top_level_is_as_designed() -> None:
         "README.md",
     }
     tools = {
-        "pyproject.toml", "params.yaml", "dvc.lock", "requirements.lock", "requirements-cuda.lock", ".dvc", ".ci", "docs",
-        ".gitignore", ".dvcignore", "LICENSE", "CITATION.cff", ".gitattributes",
+        "pyproject.toml", "params.yaml", "dvc.lock", "requirements.lock", "requirements-cuda.lock", ".dvc", ".ci",
+        ".gitignore", ".dvcignore", ".gitattributes", "docs", "LICENSE", "CITATION.cff",
     }  # fmt: skip
     assert fixed <= top
     assert top <= fixed | tools

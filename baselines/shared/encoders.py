@@ -123,7 +123,7 @@ _ROWS: tuple[EncoderSpec, ...] = (
         architecture="timm",
         timm_name="densenet121",
         full=EncoderSize(224, 1024, {"num_classes": 0}),
-        mini=EncoderSize(32, 40, {"num_classes": 0, "growth_rate": 8, "block_config": (2, 2, 4, 2)}, view=_MINI_VIEW),
+        mini=EncoderSize(32, 32, {"num_classes": 0, "growth_rate": 8, "block_config": (2, 2, 2, 2)}, view=_MINI_VIEW),
         normalisation=IMAGENET,
         parameters=6_953_856,
         licence="BSD-3-Clause (torchvision weights)",

@@ -38,12 +38,17 @@ def load_encoder(name: str, settings: Settings, seed: int | None = None) -> tupl
 
 
 def find_weights(spec: EncoderSpec, entry: Mapping[str, str]) -> tuple[Path, WeightsRecord]:
-    """The verified local file of a ``weights`` entry, and its record."""
-    where = f"weights.{spec.name}"
+    """The verified local file of an encoder's ``weights`` entry, and its record."""
+    return find_file(spec.name, entry, spec.hub_file)
+
+
+def find_file(name: str, entry: Mapping[str, str], hub_file: str | None) -> tuple[Path, WeightsRecord]:
+    """The verified local file of part ``name``'s ``weights`` entry; ``hub_file`` is its usual name on the hub."""
+    where = f"weights.{name}"
     if "hub" in entry:
         refuse_unknown_keys(entry, _HUB_KEYS, where=where)
-        path, revision = _from_hub(spec, entry, where), entry["revision"]
-        return path, WeightsRecord(spec.name, entry["hub"], revision, _verified(path, entry.get("sha256")))
+        path, revision = _from_hub(entry, hub_file, where), entry["revision"]
+        return path, WeightsRecord(name, entry["hub"], revision, _verified(path, entry.get("sha256")))
     refuse_unknown_keys(entry, _FILE_KEYS, where=where)
     if "path" not in entry or not re.fullmatch(r"[0-9a-f]{64}", entry.get("sha256", "")):
         raise UserError(
@@ -55,7 +60,7 @@ def find_weights(spec: EncoderSpec, entry: Mapping[str, str]) -> tuple[Path, Wei
     path = Path(entry["path"]).expanduser()
     if not path.is_file():
         raise UserError("no such file", where=path, expected="a checkpoint", remedy=f"mend {where}.path")
-    return path, WeightsRecord(spec.name, path.name, None, _verified(path, entry["sha256"]))
+    return path, WeightsRecord(name, path.name, None, _verified(path, entry["sha256"]))
 
 
 def _verified(path: Path, expected: str | None) -> str:
@@ -67,7 +72,7 @@ def _verified(path: Path, expected: str | None) -> str:
     return found
 
 
-def _from_hub(spec: EncoderSpec, entry: Mapping[str, str], where: str) -> Path:
+def _from_hub(entry: Mapping[str, str], hub_file: str | None, where: str) -> Path:
     if not re.fullmatch(r"[0-9a-f]{40}", entry.get("revision", "")):
         raise UserError(
             "no fixed revision",
@@ -75,7 +80,7 @@ def _from_hub(spec: EncoderSpec, entry: Mapping[str, str], where: str) -> Path:
             expected="revision: a commit of 40 hex digits",
             remedy="copy it from the repository's history (a branch name may move)",
         )
-    file = entry.get("file", spec.hub_file)
+    file = entry.get("file", hub_file)
     if file is None:
         raise UserError("no file named", where=where, expected="file: …", remedy="name the checkpoint in the hub")
     try:

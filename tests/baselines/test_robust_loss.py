@@ -54,7 +54,7 @@ def test_starts_at_shape_and_scale_one_and_masks_holes() -> None:
     value = loss(residual, torch.tensor([[True, False], [True, True]]))
     log_z = math.log(2 * math.e * k1(1))
     expected = (math.sqrt(2) - 1 + 0 + math.sqrt(5) - 1) / 3 + log_z
-    assert float(value) == pytest.approx(expected, abs=1e-4)
+    assert float(value.detach()) == pytest.approx(expected, abs=1e-4)
     value.backward()
     assert torch.isfinite(loss.latent_shape.grad).all()  # type: ignore[arg-type]
 
@@ -64,9 +64,9 @@ def test_learns_a_normal_samples_scale_and_shape() -> None:
     sample = 3 * torch.randn(4000, 1, generator=torch.Generator().manual_seed(0))
     loss = AdaptiveRobustLoss(1)
     optimiser = torch.optim.Adam(loss.parameters(), 0.1)
-    for _ in range(200):
+    for _ in range(400):
         optimiser.zero_grad()
         loss(sample, torch.ones_like(sample, dtype=torch.bool)).backward()
         optimiser.step()
-    assert float(loss.shape()) > 1.8
-    assert float(loss.scale()) == pytest.approx(3.0, rel=0.1)
+    assert float(loss.shape().detach()) > 1.8
+    assert float(loss.scale().detach()) == pytest.approx(3.0, rel=0.1)

@@ -64,7 +64,7 @@ GOLDEN = """\
 
 ## Intra-patient single-cell expression
 
-Protocol `intra_patient` version 1 · profile mini · cohort phantom-mini, phantom (simulated tissue): 6 slides, \
+Protocol `intra_patient` version 1 · profile mini · cohort phantom-mini, simulated tissue: 6 slides, \
 6 patients, 2,400 cells. Headline: Pearson r per gene, mean over genes and slides.
 
 > **Warning:** 1 of 1 models started from random weights, and the cohort is a phantom (simulated tissue): these ranks \
@@ -184,6 +184,15 @@ def test_page_escapes_everything_and_names_no_address() -> None:
     # w3.org names an XML vocabulary, which no browser fetches.
     assert set(re.findall(r"https?://[^\s\"'<>)]+", text)) <= {"http://www.w3.org/2000/svg"}
     assert not re.search(r"<link[^>]+href=[\"'](?!data:)|\ssrc=|@import|url\(", text)
+
+
+def test_every_warning_is_on_the_first_view_even_if_only_one_leaderboard_has_it() -> None:
+    six = {f"p{i}": 0.1 * i for i in range(6)}
+    boards = _boards([record("intra_patient", per_patient=six), record("inter_patient")])
+    overview = page(boards, [], {}).split('id="overview"')[1].split('id="b0"')[0]
+    assert "Inter-patient: Only 2 patients" in overview.replace("\n", " ")
+    head = page(boards, [], {}).split('role="tablist"')[0]
+    assert "say nothing about the published models" in head
 
 
 def test_short_titles_lose_only_the_shared_end() -> None:

@@ -49,7 +49,7 @@ class Unseeded(Honest):
 
 class GlobalDraw(Honest):
     def fit(self, train: TrainingData) -> None:
-        np.random.seed(0)
+        np.random.seed(0)  # noqa: NPY002 - the fault that is planted
         super().fit(train)
 
 

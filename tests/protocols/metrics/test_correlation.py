@@ -138,13 +138,14 @@ def test_chunks_and_merges_change_nothing(seed: int, sizes: list[int], offset: f
         merged.merge(alone)
     r, n = expected.result()
     for other in (chunked, merged):
-        np.testing.assert_allclose(other.result()[0], r, rtol=0, atol=1e-12)
+        # Rounding of the means costs about (mean / SD) machine epsilons; uncentred sums would lose its square (2e-8).
+        np.testing.assert_allclose(other.result()[0], r, rtol=0, atol=1e-10 if offset else 1e-12)
         assert np.array_equal(other.result()[1], n)
         assert np.array_equal(other.states(), expected.states())
     assert np.array_equal(n, (~np.isnan(truth)).sum(axis=0))
 
 
-def test_a_large_offset_costs_no_digits() -> None:
+def test_a_large_offset_costs_few_digits() -> None:
     truth, predicted = random_pair(5, 5000, 2)
     naive_would_fail = 1e8
     assert pearson_per_gene(truth + naive_would_fail, predicted) == pytest.approx(

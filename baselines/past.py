@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from past_model.image_encoder import ImageEncoder
     from past_model.pretraining import Pairs
-    from past_model.settings import PastSettings, Variant
+    from past_model.settings import PastSettings
     from past_model.tokens import RankTokeniser
 
 _SPREAD = "SD over tumour types"
@@ -46,7 +46,8 @@ NOTES = (
 class PAST:
     """Image encoder trained contrastively on the fold group's training rows; ridge on its frozen embedding.
 
-    With ``settings.weights[card name]`` the released checkpoint replaces the pre-training. Prediction reads crops
+    With ``settings.weights[card name]`` the released checkpoint replaces the pre-training; else, with
+    ``settings.weights["uni"]``, the image encoder starts from UNI as in the paper's code. Prediction reads crops
     only. What differs from the released code is listed in :class:`past_model.settings.Variant`.
     """
 
@@ -66,7 +67,7 @@ class PAST:
         self._encoder: ImageEncoder | None = None
         self._of_group = False
         self._ridge: Any = None
-        self._record: WeightsRecord | None = None
+        self._records: tuple[WeightsRecord, ...] = ()
 
     def pretrain(self, data: TrainingData) -> None:
         """Learn the image encoder on the union of a fold group's training rows."""
@@ -88,7 +89,7 @@ class PAST:
         return answer
 
     def weights(self) -> tuple[WeightsRecord, ...]:
-        return (self._record,) if self._record else ()
+        return self._records
 
     def _learn(self, data: TrainingData) -> None:
         from baselines.shared.torch_run import torch_run
@@ -98,22 +99,27 @@ class PAST:
 
         numbers, name = _numbers(data.settings), self.card.name
         if name in data.settings.weights:
-            self._encoder, self._record = released_encoder(name, data.settings)
+            self._encoder, record = released_encoder(name, data.settings)
+            self._records = (record,)
             return
         variant = VARIANTS[self.variant]
         seed = derive_seed(data.settings.seed, "past")  # the same start and batches for both variants
         counts, measured, genes = data.counts()
         tokeniser = RankTokeniser.fit(counts, measured, genes)
-        with torch_run(data.settings) as device:
+        with torch_run(data.settings, min(data.settings.threads, numbers.most_threads)) as device:
             import torch
 
             model = build(numbers, variant, tokeniser.vocabulary.table_rows, seed)
-            pairs = pairs_of(data, tokeniser, numbers, variant)
+            start = start_from_uni(model.image_encoder, data.settings)
+            pairs = pairs_of(data, tokeniser, numbers)
             order = torch.Generator().manual_seed(seed)
             if len(pairs) >= _FEWEST_PAIRS:
-                pretrain(model, pairs, numbers, generator=order, device=device)
+                pretrain(model, pairs, numbers, generator=order, device=device, image_is_pretrained=start is not None)
             self._encoder = model.image_encoder.eval()
-        self._record = WeightsRecord(part=name, source="random")
+        self._records = (
+            start or WeightsRecord(part="image encoder", source="random"),
+            WeightsRecord(part="cell encoder", source="random"),
+        )
 
     def _embedding(self, data: Inputs) -> FloatArray:
         """Frozen embedding, float32 ``(n, image_dim)``; each crop once, a batch at a time."""
@@ -124,7 +130,7 @@ class PAST:
             raise RuntimeError("no encoder before pretrain or fit")
         numbers = _numbers(data.settings)
         out = np.empty((len(data), numbers.image_dim), dtype=np.float32)
-        with torch_run(data.settings) as device:
+        with torch_run(data.settings, min(data.settings.threads, numbers.most_threads)) as device:
             self._encoder.to(device)
             for rows, crops in data.crop_batches(numbers.embed_batch):
                 out[rows] = embed(self._encoder, crops, numbers.embed_batch)
@@ -141,12 +147,12 @@ def _numbers(settings: Settings) -> PastSettings:
     return look_up(settings.profile, PROFILES, kind="profile", where="past")
 
 
-def pairs_of(data: TrainingData, tokeniser: RankTokeniser, numbers: PastSettings, variant: Variant) -> Pairs:
+def pairs_of(data: TrainingData, tokeniser: RankTokeniser, numbers: PastSettings) -> Pairs:
     """Pairs of crop and cell for a seeded choice of rows; neighbours come from all given rows of the same slide.
 
-    Crops are held in memory at the encoder's size (uint8).
+    Crops are held in memory at the encoder's size (uint8); only cells that some pair needs become tokens.
     """
-    from past_model.neighbours import nearest_cells
+    from past_model.neighbours import ABSENT, nearest_cells
     from past_model.pretraining import Pairs
 
     chosen = np.sort(generator(data.settings.seed, "past pairs", len(data)).permutation(len(data))[: numbers.max_pairs])
@@ -154,16 +160,17 @@ def pairs_of(data: TrainingData, tokeniser: RankTokeniser, numbers: PastSettings
     counts, measured, genes = data.counts()
     near = nearest_cells(data.xy_um, data.slide, chosen, count=numbers.neighbours, radius_um=numbers.radius_um)
 
+    used = np.unique(np.concatenate([chosen, near[near != ABSENT]]))
+
     def read(rows: RowArray) -> Tensor:
         return crops[rows]
 
     return Pairs(
         read_crops=read,
-        tokens=tokeniser.encode(counts, measured, genes, numbers.context_length),
-        xy_um=data.xy_um,
-        centres=chosen,
-        neighbours=near,
-        slide=np.unique(data.slide[chosen], return_inverse=True)[1],
+        tokens=tokeniser.encode(counts[used], measured[used], genes, numbers.context_length),
+        xy_um=data.xy_um[used],
+        centres=np.searchsorted(used, chosen),
+        neighbours=np.where(near == ABSENT, ABSENT, np.searchsorted(used, near)),
     )
 
 
@@ -178,6 +185,19 @@ def crops_at(data: Inputs, rows: RowArray, numbers: PastSettings) -> Tensor:
         stop = start + numbers.embed_batch
         out[start:stop] = resized(data.crops(rows[start:stop]), numbers.image_pixels, numbers.view)
     return out
+
+
+def start_from_uni(encoder: ImageEncoder, settings: Settings) -> WeightsRecord | None:
+    """Load UNI's weights into the image encoder if ``settings.weights`` names them, and say where they came from."""
+    if "uni" not in settings.weights:
+        return None
+    from baselines.shared.encoders import encoder_spec
+    from baselines.shared.weights import find_weights, load_strictly, read_checkpoint
+
+    spec = encoder_spec("uni")
+    path, record = find_weights(spec, settings.weights["uni"])
+    load_strictly(encoder.model, read_checkpoint(path), spec, where=path)
+    return record
 
 
 def released_encoder(name: str, settings: Settings) -> tuple[ImageEncoder, WeightsRecord]:

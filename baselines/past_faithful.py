@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from baselines.past import LICENCE, NOTES, OVERLAP, PAPER, PUBLISHED, PAST
+from baselines.past import LICENCE, NOTES, OVERLAP, PAPER, PAST, PUBLISHED
 from protocols.contract import Card
 
 

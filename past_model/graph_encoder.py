@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -20,7 +21,9 @@ class GraphEncoder(nn.Module):
 
     def __init__(self, settings: PastSettings, in_channels: int, *, distances: bool) -> None:
         super().__init__()
-        from torch_geometric.nn import GATConv, GATv2Conv
+        with warnings.catch_warnings():  # torch_geometric scripts some of its classes while it is imported
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from torch_geometric.nn import GATConv, GATv2Conv
 
         sizes = (in_channels, settings.graph_hidden, settings.cell_dim)
         self.distances = distances

@@ -62,7 +62,8 @@ class ImageEncoder(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=spread)
         positions = sine_positions(settings.image_pixels // settings.patch_pixels, settings.image_dim)
         with torch.no_grad():
-            self.model.pos_embed[0, 1:] = POSITION_SCALE * positions.to(self.model.pos_embed.device)
+            table = cast(nn.Parameter, self.model.pos_embed)
+            table[0, 1:] = POSITION_SCALE * positions.to(table.device)
 
     def forward(self, crops: Tensor) -> Tensor:
         return cast(Tensor, self.model(self.normalise(crops)))

@@ -15,7 +15,7 @@ class PastSettings:
 
     ``context_length`` counts the three metadata tokens (300 in the released code, so at most 297 genes), while a
     graph node lists ``context_length`` genes because nodes carry no metadata tokens. ``view`` is the central share of
-    the crop's side that the image encoder sees.
+    the crop's side that the image encoder sees. ``most_threads``: small matrices lose time to a second one.
     """
 
     image_pixels: int
@@ -49,6 +49,7 @@ class PastSettings:
     warmup_epochs: float
     max_pairs: int
     embed_batch: int
+    most_threads: int
 
 
 FULL = PastSettings(
@@ -83,10 +84,12 @@ FULL = PastSettings(
     warmup_epochs=1,
     max_pairs=100_000,
     embed_batch=256,
+    most_threads=64,
 )
 
 MINI = PastSettings(
     image_pixels=24,
+    view=0.5,  # the cell itself: a small encoder from a random start cannot afford its surroundings
     patch_pixels=4,
     image_dim=64,
     image_depth=1,
@@ -116,6 +119,7 @@ MINI = PastSettings(
     warmup_epochs=0.3,
     max_pairs=8000,
     embed_batch=256,
+    most_threads=1,
 )
 
 PROFILES: dict[str, PastSettings] = {"mini": MINI, "full": FULL}
@@ -156,6 +160,4 @@ class Variant:
 
 FAITHFUL = Variant("faithful", True, True, False, True, True, False, False, 0.0)
 CORRECTED = Variant("corrected", False, False, True, False, False, True, True, 0.5)
-VARIANTS: dict[str, Variant] = {variant.name: variant for variant in (FAITHFUL, CORRECTED)}
-
 VARIANTS: dict[str, Variant] = {variant.name: variant for variant in (FAITHFUL, CORRECTED)}

@@ -25,6 +25,7 @@ TOKENS_BEYOND_GENES = FIRST_GENE + 5
 FALLBACK_MEAN = 143.0
 """Non-zero mean for a gene never seen when no other gene was seen either (Nicheformer's median over Xenium genes)."""
 SCALE = 10_000.0
+ROWS_AT_ONCE = 8192
 
 Tokens = NDArray[np.int64]
 
@@ -102,10 +103,17 @@ class RankTokeniser:
         ids = self.vocabulary.ids(genes)
         column = np.flatnonzero(ids >= 0)
         column = column[np.argsort(ids[column], kind="stable")]
-        ids = ids[column]
-        present = (counts[:, column] > 0) & measured[:, column]
+        parts = [np.empty((0, length), dtype=np.int64)]
+        for start in range(0, len(counts), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            parts.append(self._encode(counts[rows][:, column], measured[rows][:, column], ids[column], length))
+        return np.concatenate(parts)
+
+    def _encode(self, counts: NDArray[np.integer], measured: NDArray[np.bool_], ids: Tokens, length: int) -> Tokens:
+        """:meth:`encode` for genes of the vocabulary in ascending order of their ids."""
+        present = (counts > 0) & measured
         # The cell's library size divides all its genes alike and cannot change their order.
-        level = np.where(present, counts[:, column] / self.means[ids - FIRST_GENE], 0.0)
+        level = np.where(present, counts / self.means[ids - FIRST_GENE], 0.0)
         order = np.argsort(-level, axis=1, kind="stable")[:, :length]
         tokens = np.zeros((len(counts), length), dtype=np.int64)
         tokens[:, : order.shape[1]] = np.where(np.take_along_axis(present, order, axis=1), ids[order], RAW_PAD)

@@ -8,6 +8,7 @@ loads can pass in silence without setting one weight; here every difference that
 
 from __future__ import annotations
 
+import argparse
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,9 @@ REQUIRED_PARTS = ("image_encoder", "cell_encoder")
 OPTIONAL_PARTS = ("graph_encoder", "fusion_layer", "fusion_norm", "image_projection", "cell_projection")
 """Saved with the whole model, absent from an encoders-only file: each must be whole or wholly absent."""
 OPTIONAL_KEYS = ("temperature", "attn_bias")
-TEMPLATE_LAYER = "cell_encoder.encoder_layer."
-"""PyTorch copies this layer twelve times; the original is saved too but never used (2.10 M parameters)."""
+UNUSED_PREFIXES = ("cell_encoder.encoder_layer.", "graph_encoder.distance_transform.")
+"""Saved but never used: the layer that PyTorch copies twelve times (2.10 M parameters), and the map from distances to
+edge weights that only the release's GCN option reads."""
 TABLE = "cell_encoder.embeddings.weight"
 _SHOWN = 5
 
@@ -50,7 +52,9 @@ class ReleasedState:
 def read_released(path: Path) -> ReleasedState:
     """Read the tensors; code inside a pickle is never run. Raises :class:`CheckpointError`."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # The release's training loop saves its command line beside the state: plain data, no code.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"refused or unreadable ({str(error).splitlines()[0]})") from None
     except (RuntimeError, EOFError, OSError, ValueError) as error:
@@ -71,7 +75,8 @@ def load_released(model: Past, state: ReleasedState) -> tuple[str, ...]:
     Raises :class:`CheckpointError` naming the missing, unexpected or misshapen keys.
     """
     own = model.state_dict()
-    given = {key: value for key, value in state.tensors.items() if not key.startswith(TEMPLATE_LAYER)}
+    given = {key: value for key, value in state.tensors.items() if not key.startswith(UNUSED_PREFIXES)}
+    given = _one_gat_projection(given)
     parts = {key.split(".")[0] for key in given}
     absent = tuple(part for part in (*OPTIONAL_PARTS, *OPTIONAL_KEYS) if part not in parts)
     expected = {key for key in own if key.split(".")[0] not in absent}
@@ -83,6 +88,18 @@ def load_released(model: Past, state: ReleasedState) -> tuple[str, ...]:
             raise CheckpointError(f"{key} has shape {tuple(value.shape)}, expected {tuple(own[key].shape)}")
     model.load_state_dict({**own, **given})
     return absent
+
+
+def _one_gat_projection(state: State) -> State:
+    """Older torch_geometric saves GAT's shared projection twice, as source and as target; newer once, as ``lin``."""
+    renamed = dict(state)
+    for key in state:
+        twin = key.replace(".lin_src.", ".lin_dst.")
+        if key.startswith("graph_encoder.") and twin != key:
+            renamed[key.replace(".lin_src.", ".lin.")] = renamed.pop(key)
+            if twin in state and torch.equal(state[twin], state[key]):
+                del renamed[twin]
+    return renamed
 
 
 def _listed(keys: list[str]) -> str:

@@ -43,7 +43,8 @@ class Card:
     ``encoder`` names a row of the encoder table whose frozen embedding the model reads through
     ``Inputs.embedding()``; the pipeline computes it once for all protocols. ``needs`` names what a
     cohort must have (``"oracle"``: a known truth; ``"counts"``: raw counts), so that a cohort without
-    it is skipped with a reason instead of failing.
+    it is skipped with a reason instead of failing. ``starts_from`` names further rows of the encoder table whose
+    ``weights`` entries the model loads itself.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Card:
     paper: str = ""
     licence: str = ""
     encoder: str | None = None
+    starts_from: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     training_overlap: str = "unknown"
     published: tuple[Published, ...] = ()

@@ -80,7 +80,7 @@ _SWIN_MINI: dict[str, Any] = {
     "depths": (1, 1, 2, 1),
     "num_heads": (1, 2, 4, 8),
 }
-_RESNET_MINI: dict[str, Any] = {"layers": (1, 1, 1, 1), "channels": (16, 32, 64, 128)}
+_RESNET_MINI: dict[str, Any] = {"layers": (1, 1, 1, 1), "channels": (8, 16, 32, 64)}
 _SWIN_BUFFERS = (r"attn_mask$", r"relative_position_index$", r"^head\.")
 _IMAGENET_ONLY = "ImageNet photographs only: no histology, no overlap"
 
@@ -91,7 +91,7 @@ _ROWS: tuple[EncoderSpec, ...] = (
         architecture="timm",
         timm_name="resnet50",
         full=EncoderSize(224, 2048, {"num_classes": 0}),
-        mini=EncoderSize(64, 512, {"num_classes": 0, **_RESNET_MINI}, view=_MINI_VIEW),
+        mini=EncoderSize(64, 256, {"num_classes": 0, **_RESNET_MINI}, view=_MINI_VIEW),
         normalisation=IMAGENET,
         parameters=23_508_032,
         licence="BSD-3-Clause (torchvision weights)",
@@ -107,7 +107,7 @@ _ROWS: tuple[EncoderSpec, ...] = (
         architecture="resnet_layer3",
         timm_name="resnet50",
         full=EncoderSize(224, 1024, {"num_classes": 0}),
-        mini=EncoderSize(64, 256, {"num_classes": 0, **_RESNET_MINI}, view=_MINI_VIEW),
+        mini=EncoderSize(64, 128, {"num_classes": 0, **_RESNET_MINI}, view=_MINI_VIEW),
         normalisation=IMAGENET,
         parameters=8_543_296,
         licence="BSD-3-Clause (torchvision weights)",

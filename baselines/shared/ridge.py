@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Float64 = NDArray[np.float64]
 
-ALPHAS: tuple[float, ...] = tuple(float(a) for a in np.logspace(-1, 6, 15))
+ALPHAS: tuple[float, ...] = tuple(float(a) for a in np.logspace(-1, 6, 8))
 """Penalties tried, for features of unit variance (the sum of squares is penalised, as in scikit-learn)."""
 
 _FEWEST_ROWS = 3

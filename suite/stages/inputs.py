@@ -46,7 +46,7 @@ def run(config: Config) -> None:
             "adapter": config.adapters.get(name),
             "card": model.card.to_dict(),
             "sources": sha256_of_files(sources, _common_root(sources)),
-            "weights": {part: config.weights[part] for part in _parts(name, model.card) if part in config.weights},
+            "weights": config.settings(*weight_parts(name, model.card)).weights,
         }
     _refuse_unused_weights(config, cards)
     for name, record in records.items():
@@ -105,8 +105,8 @@ def embedding_weights(record: dict[str, Any]) -> tuple[WeightsRecord, ...]:
     return (WeightsRecord(**embedding["weights"]),) if embedding else ()
 
 
-def _parts(name: str, card: Card) -> tuple[str, ...]:
-    return (name, *((card.encoder,) if card.encoder else ()))
+def weight_parts(name: str, card: Card) -> tuple[str, ...]:
+    return (name, *card.starts_from, *((card.encoder,) if card.encoder else ()))
 
 
 def _refuse_unused_weights(config: Config, cards: dict[str, Card]) -> None:

@@ -33,7 +33,7 @@ from suite.config import Config
 from suite.data import ViewMaker, cohort_crops
 from suite.places import COHORT, PREDICTIONS, SPLITS, TIMINGS, UNFINISHED
 from suite.progress import steps
-from suite.stages.inputs import embedding_weights, read_inputs
+from suite.stages.inputs import embedding_weights, read_inputs, weight_parts
 
 MANIFEST_FILE = "manifest.json"
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "timm", "slide2omics")
@@ -46,8 +46,7 @@ def run(config: Config, protocol_name: str, model_name: str) -> None:
     split, split_record = read_split(SPLITS / protocol_name)
     inputs = read_inputs(model_name)
     model_class = load_model_class(model_name, config.adapters, Path.cwd())
-    encoder = model_class.card.encoder
-    settings = config.settings(model_name, *([encoder] if encoder else []))
+    settings = config.settings(*weight_parts(model_name, model_class.card))
     manifest: dict[str, Any] = {
         "protocol": protocol_name,
         "protocol_version": split_record["version"],

@@ -56,6 +56,7 @@ class Config(Strict):
     profile: Literal["mini", "full"]
     seed: int = Field(ge=0)
     threads: int = Field(ge=1)
+    workers: int = Field(ge=1)
     device: Literal["cpu", "cuda", "auto"]
     cohort: CohortConfig
     crop: CropConfig

@@ -23,8 +23,22 @@ from suite.config import Config
 from suite.data import cohort_crops
 from suite.places import COHORT, EMBEDDINGS, INPUTS
 from suite.progress import steps
+from suite.workers import in_parallel
 
-ENCODER_SOURCES = [Path("baselines/shared") / name for name in ("encoders.py", "embedding.py", "weights.py")]
+ENCODER_SOURCES = [
+    Path("past_model/timm_import.py"),
+    *(
+        Path("baselines/shared") / name
+        for name in (
+            "encoders.py",
+            "encoder_modules.py",
+            "embedding.py",
+            "weights.py",
+            "checkpoint_keys.py",
+            "torch_run.py",
+        )
+    ),
+]
 
 
 def run(config: Config) -> None:
@@ -49,14 +63,28 @@ def run(config: Config) -> None:
             "weights": config.settings(*weight_parts(name, model.card)).weights,
         }
     _refuse_unused_weights(config, cards)
+    encoders = sorted({card.encoder for card in cards.values() if card.encoder})
+    embeddings = embed_all(config, store, encoders)
     for name, record in records.items():
         encoder = cards[name].encoder
-        record["embedding"] = embedding_record(config, store, encoder) if encoder else None
+        record["embedding"] = embeddings[encoder] if encoder else None
         write_text_whole(INPUTS / f"{name}.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 
-def embedding_record(config: Config, store: CohortStore, encoder: str) -> dict[str, Any]:
-    """Where an encoder's embedding of the cohort lies, computed first if it is missing."""
+def embed_all(config: Config, store: CohortStore, encoders: list[str]) -> dict[str, dict[str, Any]]:
+    """Each encoder's embedding of the cohort: where it lies, its hash and its weights; missing ones are computed."""
+    arrays = {encoder: embedding_file(config, store, encoder) for encoder in encoders}
+    missing = [(config, encoder, str(arrays[encoder])) for encoder in encoders if not _note(arrays[encoder]).exists()]
+    if missing:
+        label = f"embedding {len(store)} {store.info.unit}s: {', '.join(encoder for _, encoder, _ in missing)}"
+        with steps(len(missing), label) as report:
+            for done, _ in enumerate(in_parallel(embed_one, missing, config.workers, at_once=len(missing) > 1)):
+                report(done + 1)
+    return {name: {"file": array.as_posix(), **json.loads(_note(array).read_text())} for name, array in arrays.items()}
+
+
+def embedding_file(config: Config, store: CohortStore, encoder: str) -> Path:
+    """The file named by everything the embedding depends on."""
     settings = config.settings(encoder)
     key = {
         "cohort": store.hash,
@@ -70,18 +98,24 @@ def embedding_record(config: Config, store: CohortStore, encoder: str) -> dict[s
         "libraries": {name: metadata.version(name) for name in ("torch", "timm")},
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    array = EMBEDDINGS / f"{encoder}-{digest[:16]}.npy"
-    note = array.with_suffix(".json")
-    if not note.exists():
-        from baselines.shared.embedding import embed
+    return EMBEDDINGS / f"{encoder}-{digest[:16]}.npy"
 
-        crops = cohort_crops(store, config.cohort.root)
-        rows = store.rows_of(store.slides)
-        with steps(len(rows), f"embedding {len(rows)} {store.info.unit}s with {encoder}") as report:
-            weights = embed(encoder, crops, rows, settings, array, lambda done, _: report(done))
-        write_text_whole(note, json.dumps({"sha256": sha256_of(array), "weights": vars(weights)}, sort_keys=True))
-    record: dict[str, Any] = json.loads(note.read_text())
-    return {"file": array.as_posix(), **record}
+
+def embed_one(task: tuple[Config, str, str]) -> None:
+    """Embed the cohort with one encoder; the note beside the array comes last and makes it count."""
+    from baselines.shared.embedding import embed
+
+    config, encoder, file = task
+    store, array = CohortStore(COHORT), Path(file)
+    crops = cohort_crops(store, config.cohort.root)
+    rows = store.rows_of(store.slides)
+    with steps(len(rows), f"embedding with {encoder}") as report:
+        weights = embed(encoder, crops, rows, config.settings(encoder), array, lambda done, _: report(done))
+    write_text_whole(_note(array), json.dumps({"sha256": sha256_of(array), "weights": vars(weights)}, sort_keys=True))
+
+
+def _note(array: Path) -> Path:
+    return array.with_suffix(".json")
 
 
 def read_inputs(model: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import resource
 import shutil
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
 
 from baselines.registry import load_model_class
 from protocols.audit import pretraining_rows
@@ -34,6 +35,7 @@ from suite.data import ViewMaker, cohort_crops
 from suite.places import COHORT, PREDICTIONS, SPLITS, TIMINGS, UNFINISHED
 from suite.progress import steps
 from suite.stages.inputs import embedding_weights, read_inputs, weight_parts
+from suite.workers import in_parallel
 
 MANIFEST_FILE = "manifest.json"
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "timm", "slide2omics")
@@ -68,6 +70,52 @@ def run(config: Config, protocol_name: str, model_name: str) -> None:
         return
     key = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
     unfinished = UNFINISHED / f"{protocol_name}-{model_name}-{key}"
+    groups = [GroupTask(config, protocol_name, model_name, group, str(unfinished)) for group in split.groups()]
+    # Large groups first, so that the last process to finish has little left.
+    groups.sort(key=lambda task: -sum(len(fold.train) for fold in split.groups()[task.group]))
+    peak = 0
+    with steps(len(groups), f"{protocol_name}: {model_name}, {len(split.folds)} folds") as report:
+        for done, (_, memory) in enumerate(in_parallel(run_group, groups, config.workers)):
+            peak = max(peak, memory)
+            report(done + 1)
+    first_group = groups[0].group
+    manifest |= {
+        "skipped": None,
+        "weights": json.loads((unfinished / weights_file(first_group)).read_text()),
+        "folds": [
+            {"name": fold.name, "file": fold_file(number), "sha256": sha256_of(unfinished / fold_file(number))}
+            for number, fold in enumerate(split.folds)
+        ],
+    }
+    finish(out, manifest, unfinished)
+    n_units = sum(len(fold.test) for fold in split.folds)
+    write_timing(protocol_name, model_name, settings, time.monotonic() - started, n_units, peak)
+
+
+@dataclass(frozen=True)
+class GroupTask:
+    """One group of folds of one cell: what a process is given."""
+
+    config: Config
+    protocol: str
+    model: str
+    group: str
+    unfinished: str
+
+
+def run_group(task: GroupTask) -> int:
+    """Answer every fold of a group that is not answered yet; returns the process's peak memory in MiB."""
+    config, unfinished = task.config, Path(task.unfinished)
+    split, _ = read_split(SPLITS / task.protocol)
+    folds = split.groups()[task.group]
+    numbers = {fold.name: number for number, fold in enumerate(split.folds)}
+    parts = {fold.name: unfinished / fold_file(numbers[fold.name]) for fold in folds}
+    weights_note = unfinished / weights_file(task.group)
+    if weights_note.exists() and all(part.exists() for part in parts.values()):
+        return peak_memory_mib()
+    store, inputs = CohortStore(COHORT), read_inputs(task.model)
+    model_class = load_model_class(task.model, config.adapters, Path.cwd())
+    settings = config.settings(*weight_parts(task.model, model_class.card))
     views = ViewMaker(
         store,
         settings,
@@ -75,39 +123,24 @@ def run(config: Config, protocol_name: str, model_name: str) -> None:
         Path(inputs["embedding"]["file"]) if inputs["embedding"] else None,
         config.cohort.truth if "oracle" in model_class.card.needs else None,
     )
-    weights = [asdict(record) for record in embedding_weights(inputs)]
-    numbers = {fold.name: number for number, fold in enumerate(split.folds)}
-    with steps(len(split.folds), f"{protocol_name}: {model_name}, {len(split.folds)} folds") as report:
-        done = 0
-        for folds in split.groups().values():
-            parts = {fold.name: unfinished / fold_file(numbers[fold.name]) for fold in folds}
-            if all(part.exists() for part in parts.values()) and (unfinished / "weights.json").exists():
-                done += len(folds)
-                report(done)
-                continue
-            model = model_class()
-            if isinstance(model, Pretrains):
-                rows = pretraining_rows(folds)
-                model.pretrain(views.training(rows, sorted(store.measured_genes(rows))))
-            for fold in folds:
-                predicted = predict_fold(model, model_name, views, fold)
-                write_fold(parts[fold.name], store, fold.test, fold.genes, predicted)
-                done += 1
-                report(done)
-            if isinstance(model, HasWeights):
-                weights = [asdict(record) for record in model.weights()]
-            write_text_whole(unfinished / "weights.json", json.dumps(weights))
-    weights = json.loads((unfinished / "weights.json").read_text())
-    manifest |= {
-        "skipped": None,
-        "weights": weights,
-        "folds": [
-            {"name": fold.name, "file": fold_file(number), "sha256": sha256_of(unfinished / fold_file(number))}
-            for number, fold in enumerate(split.folds)
-        ],
-    }
-    finish(out, manifest, unfinished)
-    write_timing(protocol_name, model_name, settings, time.monotonic() - started, sum(len(f.test) for f in split.folds))
+    with threadpool_limits(settings.threads):
+        model = model_class()
+        if isinstance(model, Pretrains):
+            rows = pretraining_rows(folds)
+            model.pretrain(views.training(rows, sorted(store.measured_genes(rows))))
+        for fold in folds:
+            write_fold(parts[fold.name], store, fold.test, fold.genes, predict_fold(model, task.model, views, fold))
+    records = [*embedding_weights(inputs), *(model.weights() if isinstance(model, HasWeights) else ())]
+    write_text_whole(weights_note, json.dumps([asdict(record) for record in records]))
+    return peak_memory_mib()
+
+
+def weights_file(group: str) -> str:
+    return f"weights-{hashlib.sha256(group.encode()).hexdigest()[:12]}.json"
+
+
+def peak_memory_mib() -> int:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2))
 
 
 def why_skipped(model_class: type[Model], config: Config, n_folds: int) -> str | None:
@@ -165,12 +198,13 @@ def finish(out: Path, manifest: dict[str, Any], folds: Path | None) -> None:
         shutil.rmtree(folds)
 
 
-def write_timing(protocol: str, model: str, settings: Settings, seconds: float, n_units: int) -> None:
+def write_timing(
+    protocol: str, model: str, settings: Settings, seconds: float, n_units: int, peak_memory_mib: int
+) -> None:
     """Time and memory beside the result, not in it: they differ between two equal runs."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
     timing: dict[str, Any] = {
         "seconds": round(seconds, 2),
-        "peak_memory_mib": round(peak),
+        "peak_memory_mib": peak_memory_mib,
         "device": settings.device,
         "cells_per_second": round(n_units / seconds, 1),
     }

@@ -57,6 +57,7 @@ class PAST:
         title="PAST: crops aligned with single-cell transcriptomes, linear head (faults corrected)",
         summary="Contrastive pre-training of a ViT against rank-token and graph encoders of the cell, then ridge.",
         paper=PAPER,
+        starts_from=("uni",),
         licence=LICENCE,
         training_overlap=OVERLAP,
         published=PUBLISHED,

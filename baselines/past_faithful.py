@@ -17,6 +17,7 @@ class PASTFaithful(PAST):
         title="PAST as released (padding pooled, raw ids as node features, no distances, transposed targets)",
         summary="The same sizes and pre-training as past, with the choices of the released code.",
         paper=PAPER,
+        starts_from=("uni",),
         licence=LICENCE,
         training_overlap=OVERLAP,
         published=PUBLISHED,

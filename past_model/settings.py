@@ -117,7 +117,7 @@ MINI = PastSettings(
     batch_size=32,
     epochs=1,
     warmup_epochs=0.3,
-    max_pairs=8000,
+    max_pairs=5000,
     embed_batch=256,
     most_threads=1,
 )
@@ -143,8 +143,8 @@ class Variant:
       overwrites it.
     - ``augment``: random flips and quarter turns of the crop (a cell has no up); none in the released code.
     - ``own_share``: share of a cell's own crop in its target, beside the similarity-adjusted part (code and paper: 0).
-      Without it, one point for all is a fixed point of the loss: equal embeddings make equal targets. An encoder that
-      starts at random falls into it; one that starts from UNI's weights starts outside.
+      Without it nothing parts the pairs once all embeddings are nearly equal, because the targets then are, too. A
+      model that starts at random falls into that point and stays; one that starts from UNI's weights starts outside.
     """
 
     name: str

@@ -73,9 +73,10 @@ def run(config: Config, protocol_name: str, model_name: str) -> None:
     groups = [GroupTask(config, protocol_name, model_name, group, str(unfinished)) for group in split.groups()]
     # Large groups first, so that the last process to finish has little left.
     groups.sort(key=lambda task: -sum(len(fold.train) for fold in split.groups()[task.group]))
+    heavy = issubclass(model_class, Pretrains) and len(groups) > 1
     peak = 0
     with steps(len(groups), f"{protocol_name}: {model_name}, {len(split.folds)} folds") as report:
-        for done, (_, memory) in enumerate(in_parallel(run_group, groups, config.workers)):
+        for done, (_, memory) in enumerate(in_parallel(run_group, groups, config.workers, at_once=heavy)):
             peak = max(peak, memory)
             report(done + 1)
     first_group = groups[0].group

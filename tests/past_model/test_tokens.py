@@ -1,20 +1,18 @@
-"""Rank tokens by hand: order, ties, absent genes, the cut to the context."""
+"""Rank tokens, by hand and by invariances."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from past_model.tokens import (
     CONTEXT_TOKENS,
     FALLBACK_MEAN,
+    FIRST_GENE,
     HUMAN,
     PAD,
-    RAW_PAD,
-    ROWS_AT_ONCE,
     SPATIAL,
     XENIUM,
     RankTokeniser,
@@ -22,83 +20,130 @@ from past_model.tokens import (
     cell_sequence,
 )
 
-ABC = Vocabulary.of(["A", "B", "C"])  # ids 30, 31, 32
+A, B, C, D = (FIRST_GENE + i for i in range(4))
+ABCD = ("A", "B", "C", "D")
 
 
-def flat(vocabulary: Vocabulary) -> RankTokeniser:
-    return RankTokeniser(vocabulary, np.ones(len(vocabulary.genes)))
-
-
-def seen(counts: np.ndarray) -> np.ndarray:
+def all_measured(counts: np.ndarray) -> np.ndarray:
     return np.ones(counts.shape, dtype=bool)
 
 
-def test_ids_start_at_thirty_in_sorted_order_and_the_table_matches_the_release() -> None:
-    assert Vocabulary.of(["C", "A", "B"]) == ABC
-    assert ABC.ids(["B", "Z", "A"]).tolist() == [31, -1, 30]
-    assert Vocabulary(tuple(f"G{i:05}" for i in range(20_310))).table_rows == 20_345
+def unit_means(genes: tuple[str, ...] = ABCD) -> RankTokeniser:
+    return RankTokeniser(Vocabulary.of(genes), np.ones(len(genes)))
+
+
+def test_vocabulary_is_sorted_and_starts_at_thirty() -> None:
+    vocabulary = Vocabulary.of(["C", "A", "B"])
+    assert vocabulary.genes == ("A", "B", "C")
+    assert vocabulary.ids(["B", "X", "A"]).tolist() == [31, -1, 30]
+
+
+def test_nicheformers_vocabulary_gives_the_released_table() -> None:
+    assert Vocabulary(tuple(map(str, range(20_310)))).table_rows == 20_345
+
+
+def test_duplicate_gene_is_refused() -> None:
     with pytest.raises(ValueError, match="twice"):
         Vocabulary.of(["A", "A"])
 
 
-def test_means_are_over_expressing_cells_of_counts_scaled_to_ten_thousand() -> None:
-    counts = np.array([[1, 3, 0], [2, 0, 0]])
-    got = RankTokeniser.fit(counts, seen(counts), ["A", "B", "C"])
-    # A: 10000 * (1/4 + 2/2) / 2; B: 10000 * 3/4 / 1; C never seen: the median of the two.
-    np.testing.assert_allclose(got.means, [6250, 7500, 6875])
+def test_means_are_over_expressing_cells_at_ten_thousand() -> None:
+    counts = np.array([[1, 3, 0], [0, 5, 5]])
+    tokeniser = RankTokeniser.fit(counts, all_measured(counts), ("A", "B", "C"))
+    # cell 1: 2500, 7500, 0; cell 2: 0, 5000, 5000
+    np.testing.assert_allclose(tokeniser.means, [2500, 6250, 5000])
 
 
-def test_a_cohort_without_a_count_falls_back_to_the_documented_mean() -> None:
-    counts = np.zeros((2, 3), dtype=int)
-    assert RankTokeniser.fit(counts, seen(counts), ["A", "B", "C"]).means.tolist() == [FALLBACK_MEAN] * 3
+def test_gene_never_expressed_takes_the_median_of_the_known_means() -> None:
+    counts = np.array([[1, 3, 0, 0], [0, 5, 5, 0]])
+    tokeniser = RankTokeniser.fit(counts, all_measured(counts), ABCD)
+    assert tokeniser.means[3] == 5000  # the median of 2500, 5000, 6250, not 1, which would put it on top
 
 
-def test_order_is_by_count_over_mean_not_by_count() -> None:
-    counts = np.array([[4, 9, 5]])
-    tokeniser = RankTokeniser(ABC, np.array([1.0, 3.0, 5.0]))  # levels 4, 3, 1
-    assert tokeniser.encode(counts, seen(counts), ["A", "B", "C"], 5).tolist() == [[30, 31, 32, 0, 0]]
+def test_without_any_count_the_fallback_is_the_published_median() -> None:
+    counts = np.zeros((2, 2), dtype=int)
+    assert set(RankTokeniser.fit(counts, all_measured(counts), ("A", "B")).means) == {FALLBACK_MEAN}
 
 
-@pytest.mark.parametrize("genes", [["A", "B", "C"], ["C", "B", "A"], ["B", "C", "A"]])
-def test_ties_are_broken_by_id_whatever_the_columns_order(genes: list[str]) -> None:
-    counts = np.array([[2, 2, 2]])
-    assert flat(ABC).encode(counts, seen(counts), genes, 3).tolist() == [[30, 31, 32]]
+def test_unmeasured_entries_do_not_enter_the_means() -> None:
+    counts = np.array([[1, 1], [1, 999]])
+    measured = np.array([[True, True], [True, False]])
+    np.testing.assert_allclose(RankTokeniser.fit(counts, measured, ("A", "B")).means, [7500, 5000])
 
 
-def test_absent_zero_unmeasured_and_unknown_genes_give_no_token() -> None:
-    counts = np.array([[5, 4, 3, 9], [0, 4, 3, 9], [0, 0, 0, 9]])
-    measured = seen(counts)
-    measured[0, 0] = False
-    got = flat(ABC).encode(counts, measured, ["A", "B", "C", "unknown"], 4)
-    assert got.tolist() == [[31, 32, 0, 0], [31, 32, 0, 0], [0, 0, 0, 0]]
+def test_genes_rank_by_count_over_mean_not_by_count() -> None:
+    tokeniser = RankTokeniser(Vocabulary.of(ABCD), np.array([100.0, 1.0, 10.0, 1.0]))
+    counts = np.array([[50, 1, 30, 0]])  # 0.5, 1, 3, absent
+    assert tokeniser.encode(counts, all_measured(counts), ABCD, 6).tolist() == [[C, B, A, 0, 0, 0]]
+
+
+def test_ties_go_by_id_whatever_the_order_of_columns() -> None:
+    counts = np.array([[2, 2, 2, 5]])
+    assert unit_means().encode(counts, all_measured(counts), ABCD, 4).tolist() == [[D, A, B, C]]
+    assert unit_means().encode(counts[:, ::-1], all_measured(counts), ABCD[::-1], 4).tolist() == [[D, A, B, C]]
+
+
+def test_unmeasured_gene_never_becomes_a_token() -> None:
+    counts = np.array([[9, 1, 0, 0]])
+    measured = np.array([[False, True, True, True]])
+    assert unit_means().encode(counts, measured, ABCD, 3).tolist() == [[B, 0, 0]]
+
+
+def test_gene_outside_the_vocabulary_is_left_out() -> None:
+    counts = np.array([[9, 1]])
+    assert unit_means().encode(counts, all_measured(counts), ("X", "B"), 2).tolist() == [[B, 0]]
+
+
+def test_no_known_gene_is_an_error() -> None:
     with pytest.raises(ValueError, match="none of 1 genes"):
-        RankTokeniser.fit(counts[:, :1], seen(counts[:, :1]), ["unknown"], ABC)
+        RankTokeniser.fit(np.ones((1, 1), dtype=int), np.ones((1, 1), dtype=bool), ("X",), Vocabulary.of(ABCD))
 
 
-def test_encoding_is_cut_to_the_top_and_independent_of_how_rows_are_grouped() -> None:
-    rng = np.random.default_rng(0)
-    counts = rng.integers(0, 3, (ROWS_AT_ONCE + 5, 3))
-    whole = flat(ABC).encode(counts, seen(counts), ["A", "B", "C"], 2)
-    assert whole.shape == (len(counts), 2)
-    np.testing.assert_array_equal(
-        whole[-9:], flat(ABC).encode(counts[-9:], seen(counts[-9:]), ["A", "B", "C"], 2)
-    )
+def test_empty_cell_and_cut_to_length() -> None:
+    counts = np.array([[0, 0, 0, 0], [4, 3, 2, 1]])
+    assert unit_means().encode(counts, all_measured(counts), ABCD, 2).tolist() == [[0, 0], [A, B]]
 
 
-def test_sequence_counts_its_three_context_tokens_and_pads_with_one() -> None:
+def test_sequence_has_three_metadata_tokens_and_counts_them() -> None:
     assert CONTEXT_TOKENS == (SPATIAL, XENIUM, HUMAN) == (4, 9, 5)
-    tokens = np.array([[31, 30, 32, 33], [30, RAW_PAD, RAW_PAD, RAW_PAD]])
-    assert cell_sequence(tokens, 6).tolist() == [[4, 9, 5, 31, 30, 32], [4, 9, 5, 30, PAD, PAD]]
-    assert cell_sequence(tokens, 9)[0].tolist() == [4, 9, 5, 31, 30, 32, 33, PAD, PAD]
+    genes = np.array([[A, B, C, D], [A, 0, 0, 0]])
+    assert cell_sequence(genes, 5).tolist() == [[4, 9, 5, A, B], [4, 9, 5, A, PAD]]
 
 
-@given(arrays(np.int64, (3, 6), elements=st.integers(0, 4)), st.randoms(use_true_random=False))
-def test_ranks_agree_with_plain_sorting_and_ignore_scale(counts: np.ndarray, random: object) -> None:
-    genes = [f"G{i}" for i in range(6)]
-    means = np.array([1.0, 2.0, 1.0, 4.0, 2.0, 1.0])
-    tokeniser = RankTokeniser(Vocabulary.of(genes), means)
-    got = tokeniser.encode(counts, seen(counts), genes, 6)
-    for row, cell in zip(got, counts, strict=True):
-        expected = sorted((i for i in range(6) if cell[i]), key=lambda i: (-cell[i] / means[i], i))
-        assert row.tolist() == [30 + i for i in expected] + [0] * (6 - len(expected))
-    np.testing.assert_array_equal(got, tokeniser.encode(counts * 7, seen(counts), genes, 6))
+def test_sequence_longer_than_the_genes_is_padded() -> None:
+    assert cell_sequence(np.array([[A]]), 6).tolist() == [[4, 9, 5, A, PAD, PAD]]
+
+
+def by_the_book(counts: np.ndarray, means: np.ndarray, length: int) -> list[list[int]]:
+    """The definition, a cell at a time."""
+    answer = []
+    for cell in counts:
+        present = [(-cell[g] / means[g], FIRST_GENE + g) for g in range(len(cell)) if cell[g] > 0]
+        ids = [token for _, token in sorted(present)][:length]
+        answer.append(ids + [0] * (length - len(ids)))
+    return answer
+
+
+@given(st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 9))
+@settings(max_examples=40, deadline=None)
+def test_agrees_with_the_definition_and_with_other_row_chunks(seed: int, genes: int, length: int) -> None:
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(1.0, (17, genes))
+    means = rng.choice([1.0, 2.0, 4.0], genes)
+    names = tuple(f"G{i:02d}" for i in range(genes))
+    tokeniser = RankTokeniser(Vocabulary.of(names), means)
+    tokens = tokeniser.encode(counts, all_measured(counts), names, length)
+    assert tokens.tolist() == by_the_book(counts, means, length)
+    parts = [tokeniser.encode(part, all_measured(part), names, length) for part in np.array_split(counts, 3)]
+    np.testing.assert_array_equal(np.concatenate(parts), tokens)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 7))
+@settings(max_examples=20, deadline=None)
+def test_order_does_not_depend_on_library_size(seed: int, factor: int) -> None:
+    counts = np.random.default_rng(seed).poisson(2.0, (5, 4))
+    tokeniser = unit_means()
+    np.testing.assert_array_equal(
+        tokeniser.encode(counts * factor, all_measured(counts), ABCD, 4),
+        tokeniser.encode(counts, all_measured(counts), ABCD, 4),
+    )

@@ -1,117 +1,119 @@
-"""The released checkpoint: loaded whole or refused by name."""
+"""Strict loading, on small files of the released layout."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
+from past_model.pretraining import build
 from past_model.settings import FAITHFUL
-from past_model.weights import CheckpointError, ReleasedState, load_released, read_released
-from tests.past_model.tiny import released_state, save, tiny_model
+from past_model.weights import CheckpointError, load_released, read_released
+from tests.past_model.small import SMALL, TABLE_ROWS
 
-State = dict[str, Tensor]
-ENCODERS = ("image_encoder.model.", "cell_encoder.")
-
-
-def given() -> State:
-    return released_state(tiny_model(FAITHFUL, seed=7))
+State = dict[str, torch.Tensor]
 
 
-def test_every_tensor_arrives_and_the_template_layer_is_left_aside(tmp_path: Path) -> None:
-    state = given()
-    path = save(tmp_path / "past.pth", {"model": state, "epoch": 3, "args": argparse.Namespace(lr=1.0)})
-    model = tiny_model(FAITHFUL, seed=0)
-    assert not torch.equal(model.state_dict()["cell_encoder.embeddings.weight"], state["cell_encoder.embeddings.weight"])
-    assert load_released(model, read_released(path)) == ()
-    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+def released(tmp_path: Path, *, change: State | None = None, without: str = "", only: str = "") -> Path:
+    """A whole checkpoint as the released training loop saves it, with its unused parts and its command line."""
+    model = build(SMALL, FAITHFUL, TABLE_ROWS, seed=1)
+    state = {k: v for k, v in model.state_dict().items() if not (without and k.startswith(without))}
+    state = {k: v for k, v in state.items() if k.startswith(only)}
+    state |= {"cell_encoder.encoder_layer.linear1.weight": torch.zeros(2, 2)}
+    if not only:
+        state |= {"graph_encoder.distance_transform.0.weight": torch.zeros(1, 1)}
+    path = tmp_path / "checkpoint.pth"
+    torch.save({"model": state | (change or {}), "epoch": 3, "args": argparse.Namespace(lr=5e-4)}, path)
+    return path
 
 
-def test_a_file_of_the_two_encoders_alone_says_what_it_lacks(tmp_path: Path) -> None:
-    state = {key: value for key, value in given().items() if key.startswith(ENCODERS)}
-    read = read_released(save(tmp_path / "past.pth", {"model": state}))
-    assert read.table_rows == 60
-    model = tiny_model(FAITHFUL, seed=0)
-    before = model.state_dict()["cell_projection.fc.weight"].clone()
-    absent = load_released(model, read)
-    assert {"graph_encoder", "fusion_layer", "cell_projection", "temperature"} <= set(absent)
-    assert not {"image_encoder", "cell_encoder"} & set(absent)
-    assert torch.equal(model.state_dict()["cell_projection.fc.weight"], before)
+def load(path: Path) -> tuple[torch.nn.Module, tuple[str, ...]]:
+    model = build(SMALL, FAITHFUL, TABLE_ROWS, seed=0)
+    return model, load_released(model, read_released(path))
 
 
-def test_the_prefix_of_distributed_training_is_removed(tmp_path: Path) -> None:
-    wrapped = {f"module.{key}": value for key, value in given().items()}
-    assert load_released(tiny_model(FAITHFUL), read_released(save(tmp_path / "p.pth", {"model": wrapped}))) == ()
+def test_whole_checkpoint_sets_every_weight(tmp_path: Path) -> None:
+    model, absent = load(released(tmp_path))
+    source = build(SMALL, FAITHFUL, TABLE_ROWS, seed=1)
+    assert absent == ()
+    for key, value in source.state_dict().items():
+        assert torch.equal(model.state_dict()[key], value), key
 
 
-def _renamed(state: State) -> State:
-    return {key.replace("blocks.0.norm1.weight", "blocks.0.norm_1.weight"): value for key, value in state.items()}
+def test_table_tells_its_vocabulary(tmp_path: Path) -> None:
+    assert read_released(released(tmp_path)).table_rows == TABLE_ROWS
 
 
-def _without_one(state: State) -> State:
-    return {key: value for key, value in state.items() if key != "cell_encoder.positional_embedding.weight"}
+def test_prefix_of_distributed_training_is_taken_off(tmp_path: Path) -> None:
+    path = released(tmp_path)
+    state = read_released(path).tensors
+    torch.save({"model": {f"module.{key}": value for key, value in state.items()}}, path)
+    assert load(path)[1] == ()
 
 
-def _without_part_of_the_graph(state: State) -> State:
-    return {key: value for key, value in state.items() if key != "graph_encoder.norms.1.weight"}
+def test_older_names_of_the_graph_attention_are_understood(tmp_path: Path) -> None:
+    state = build(SMALL, FAITHFUL, TABLE_ROWS, seed=1).state_dict()
+    old = {}
+    for layer in (0, 1):
+        value = state.pop(f"graph_encoder.convs.{layer}.lin.weight")
+        old |= {f"graph_encoder.convs.{layer}.lin_{end}.weight": value for end in ("src", "dst")}
+    torch.save({"model": state | old}, tmp_path / "old.pth")
+    model, _ = load(tmp_path / "old.pth")
+    assert torch.equal(model.graph_encoder.convs[0].lin.weight, old["graph_encoder.convs.0.lin_src.weight"])
 
 
-def _with_a_stranger(state: State) -> State:
-    return state | {"decoder.weight": torch.zeros(1)}
+@pytest.mark.parametrize("key", ["image_encoder.model.cls_token", "cell_encoder.embeddings.weight", "fusion_norm.bias"])
+def test_missing_key_is_named(tmp_path: Path, key: str) -> None:
+    with pytest.raises(CheckpointError, match=f"missing {key}"):
+        load(released(tmp_path, without=key))
 
 
-def _without_images(state: State) -> State:
-    return {key: value for key, value in state.items() if not key.startswith("image_encoder")}
+@pytest.mark.parametrize("key", ["cell_encoder.model.embeddings.weight", "image_encoder.blocks.0.x", "head.weight"])
+def test_unexpected_key_is_named(tmp_path: Path, key: str) -> None:
+    with pytest.raises(CheckpointError, match=f"unexpected {key}"):
+        load(released(tmp_path, change={key: torch.zeros(1)}))
 
 
-def _misshapen(state: State) -> State:
-    return state | {"image_encoder.model.norm.bias": torch.zeros(3)}
+def test_wrong_shape_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="cls_token has shape"):
+        load(released(tmp_path, change={"image_encoder.model.cls_token": torch.zeros(1, 1, 9)}))
 
 
-@pytest.mark.parametrize(
-    ("fault", "named"),
-    [
-        (_renamed, r"missing image_encoder\.model\.blocks\.0\.norm1\.weight; unexpected .*norm_1\.weight"),
-        (_without_one, r"missing cell_encoder\.positional_embedding\.weight; unexpected none"),
-        (_without_part_of_the_graph, r"missing graph_encoder\.norms\.1\.weight"),
-        (_with_a_stranger, r"missing none; unexpected decoder\.weight"),
-        (_without_images, r"missing image_encoder\.model\.blocks\.0\..* and \d+ more"),
-        (_misshapen, r"image_encoder\.model\.norm\.bias has shape \(3,\), expected \(16,\)"),
-    ],
-)
-def test_any_unexplained_difference_is_an_error_that_names_it(fault: Callable[[State], State], named: str) -> None:
-    model = tiny_model(FAITHFUL)
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    with pytest.raises(CheckpointError, match=named):
-        load_released(model, ReleasedState(fault(given())))
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+def test_part_that_was_not_saved_is_reported(tmp_path: Path) -> None:
+    path = released(tmp_path, without="graph_encoder.")
+    state = read_released(path).tensors
+    torch.save({"model": {k: v for k, v in state.items() if not k.startswith("graph_encoder")}}, path)
+    assert load(path)[1] == ("graph_encoder",)
 
 
-def test_a_truncated_file_and_one_without_the_key_are_refused(tmp_path: Path) -> None:
-    path = save(tmp_path / "past.pth", {"model": given()})
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(CheckpointError, match="cut short|unreadable"):
-        read_released(path)
-    path.write_bytes(b"")
-    with pytest.raises(CheckpointError):
-        read_released(path)
-    with pytest.raises(CheckpointError, match="no key 'model'.*found state_dict"):
-        read_released(save(tmp_path / "other.pth", {"state_dict": given()}))
-    with pytest.raises(CheckpointError, match="missing cell_encoder.embeddings.weight"):
-        _ = ReleasedState({}).table_rows
+def test_image_encoder_is_required(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="missing image_encoder"):
+        load(released(tmp_path, only="cell_encoder"))
 
 
-class _Planted:
+@pytest.mark.parametrize("content", [{"state": {}}, {"model": {"a": 1}}, [1, 2], {"model": {}}])
+def test_file_without_the_model_key_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="no key 'model'"):
+        read_released(tmp_path / "x.pth")
+
+
+class Evil:
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        return print, ("code ran",)
+        return print, ("run by a pickle",)
 
 
-def test_code_in_a_pickle_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = save(tmp_path / "past.pth", {"model": given(), "extra": _Planted()})
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"model": Evil()}, tmp_path / "evil.pth")
     with pytest.raises(CheckpointError, match="refused"):
+        read_released(tmp_path / "evil.pth")
+    assert capsys.readouterr().out == ""
+
+
+def test_truncated_file_is_said(tmp_path: Path) -> None:
+    path = released(tmp_path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(CheckpointError, match="unreadable"):
         read_released(path)
-    assert "code ran" not in capsys.readouterr().out

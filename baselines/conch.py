@@ -23,7 +23,7 @@ class CONCH(RidgeProbe):
                 metric="mean per-gene Pearson r",
                 value=0.520,
                 spread=0.136,
-                spread_is="as printed after ±; the paper does not say over what",
+                spread_is="SD over tumour types, as the sentence says",
                 source="PAST, arXiv 2507.06418",
             ),
             Published(
@@ -31,7 +31,7 @@ class CONCH(RidgeProbe):
                 metric="mean per-gene Pearson r",
                 value=0.477,
                 spread=0.130,
-                spread_is="as printed after ±; the paper does not say over what",
+                spread_is="SD over tumour types, as the sentence says",
                 source="PAST, arXiv 2507.06418",
             ),
         ),

@@ -25,6 +25,7 @@ ENTRY_POINT_GROUP = "slide2omics.models"
 BUILTIN: dict[str, str] = {
     "train_mean": "baselines.train_mean:TrainMean",
     "stain_statistics": "baselines.stain_statistics:StainStatistics",
+    "stain_statistics_centre": "baselines.stain_statistics_centre:StainStatisticsCentre",
     "coordinates": "baselines.coordinates:Coordinates",
     "shuffled": "baselines.shuffled:Shuffled",
     "oracle": "baselines.oracle:Oracle",

@@ -39,7 +39,7 @@ class STNet:
                 metric="mean per-gene Pearson r",
                 value=0.447,
                 spread=0.112,
-                spread_is="as printed after ±; the paper does not say over what",
+                spread_is="SD over tumour types, as the sentence says",
                 source="PAST, arXiv 2507.06418",
                 note="re-trained by PAST's authors, recipe not stated",
             ),

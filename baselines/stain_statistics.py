@@ -29,6 +29,9 @@ class StainStatistics:
     No cell types, no shapes, no neighbourhood: a model that reads morphology must do better than this.
     """
 
+    view: ClassVar[float] = 1.0
+    """Share of the crop's side that is looked at, around the centre."""
+
     card: ClassVar[Card] = Card(
         name="stain_statistics",
         title="Control: stain statistics only",
@@ -40,16 +43,17 @@ class StainStatistics:
     )
 
     def fit(self, train: TrainingData) -> None:
-        self._ridge = MaskedRidge().fit(_statistics(train), train.targets)
+        self._ridge = MaskedRidge().fit(_statistics(train, self.view), train.targets)
 
     def predict(self, test: Inputs) -> FloatArray:
-        return self._ridge.predict(_statistics(test))
+        return self._ridge.predict(_statistics(test, self.view))
 
 
-def _statistics(data: Inputs) -> FloatArray:
+def _statistics(data: Inputs, view: float) -> FloatArray:
     features = np.empty((len(data), 2 * (2 + len(QUANTILES))), dtype=np.float32)
     for rows, crops in data.crop_batches(BATCH):
-        features[rows] = crop_statistics(crops)
+        margin = round(crops.shape[1] * (1.0 - view) / 2.0)
+        features[rows] = crop_statistics(crops[:, margin : crops.shape[1] - margin, margin : crops.shape[2] - margin])
     return features
 
 

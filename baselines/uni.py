@@ -23,7 +23,7 @@ class UNI(RidgeProbe):
                 metric="mean per-gene Pearson r",
                 value=0.536,
                 spread=0.118,
-                spread_is="as printed after ±; the paper does not say over what",
+                spread_is="SD over tumour types, as the sentence says",
                 source="PAST, arXiv 2507.06418",
                 note="linear head; whether the encoder was frozen is not stated",
             ),

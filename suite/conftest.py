@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """``gpu`` tests are skipped, with the reason, where PyTorch sees no CUDA device."""
+    for item in items:
+        if "gpu" not in item.keywords:
+            item.add_marker(pytest.mark.timeout(3600))  # the first test waits for a cold run of the pipeline
     if not any("gpu" in item.keywords for item in items):
         return
     import torch

@@ -22,7 +22,7 @@ LEARNED = (
     "past",
     "past_faithful",
 )
-CONTROLS = ("train_mean", "shuffled", "coordinates", "stain_statistics")
+CONTROLS = ("train_mean", "shuffled", "coordinates", "stain_statistics", "stain_statistics_centre")
 
 
 @pytest.fixture(autouse=True)

@@ -92,7 +92,7 @@ class STNet:
             ),
             "mini": FineTuning(
                 pretrain_epochs=1_000,
-                pretrain_max_steps=70,
+                pretrain_max_steps=50,
                 fit_epochs=1,
                 fit_max_steps=3,
                 learning_rate=8e-2,

@@ -9,7 +9,7 @@ from protocols.contract import Card
 
 
 class StainStatisticsCentre(StainStatistics):
-    """:class:`StainStatistics` on the central half of the crop: the fair control at the mini encoders' field of view."""
+    """As :class:`StainStatistics`, on the central half of the crop: the fair control for the mini encoders."""
 
     view: ClassVar[float] = 0.5
     card: ClassVar[Card] = Card(

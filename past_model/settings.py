@@ -117,7 +117,7 @@ MINI = PastSettings(
     batch_size=32,
     epochs=1,
     warmup_epochs=0.3,
-    max_pairs=5000,
+    max_pairs=4000,
     embed_batch=256,
     most_threads=1,
 )

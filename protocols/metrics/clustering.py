@@ -8,7 +8,9 @@ stands in :class:`ClusteringSettings`. Nothing is approximate or random except L
 
 from __future__ import annotations
 
+import importlib
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -151,8 +153,7 @@ def _bandwidth(beyond: Float64Array, target: float) -> Float64Array:
 def _leiden(
     n: int, rows: Labels, columns: Labels, weights: Float64Array, seed: int, settings: ClusteringSettings
 ) -> Labels:
-    import igraph
-
+    igraph = _igraph()
     graph = igraph.Graph(n=n, edges=np.column_stack([rows, columns]))
     with _seeded_igraph(seed):
         partition = graph.community_leiden(
@@ -164,11 +165,21 @@ def _leiden(
     return np.array(partition.membership, dtype=np.int64)
 
 
+def _igraph() -> Any:
+    """igraph without its plotting: importing it would import matplotlib, most of a second in every scoring process."""
+    if "igraph" in sys.modules or "matplotlib" in sys.modules:
+        return importlib.import_module("igraph")
+    sys.modules["matplotlib"] = None  # type: ignore[assignment]  # igraph takes the ImportError as "not installed"
+    try:
+        return importlib.import_module("igraph")
+    finally:
+        del sys.modules["matplotlib"]
+
+
 @contextmanager
 def _seeded_igraph(seed: int) -> Iterator[None]:
     """igraph draws from one generator per process (by default Python's ``random``): lend it a seeded one."""
-    import igraph
-
+    igraph = _igraph()
     igraph.set_random_number_generator(random.Random(derive_seed(seed, "leiden")))
     try:
         yield

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reports.write import ReportPaths, write_reports
-
 from protocols.errors import UserError
 from protocols.records import RECORD_FILE
+from reports.write import ReportPaths, write_reports
 from suite.config import Config
 from suite.places import REPORTS, SCORES, SUBMISSIONS, TIMINGS
 

@@ -81,7 +81,8 @@ class Checkout:
             for name in ("predictions", "scores", "splits", "audits")
             for p in (self.folder / "runs" / name).rglob("*")
         ]
-        return {p.relative_to(self.folder).as_posix(): p.read_bytes() for p in sorted(files) if p.is_file()}
+        results = [path for path in sorted(files) if path.is_file() and path.name != ".gitignore"]  # DVC's own lists
+        return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in results}
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,6 @@ def test_equals_the_written_out_recipe(features: int) -> None:
 
     components = min(256, features)
     z = PCA(components, random_state=0).fit_transform(StandardScaler().fit_transform(x.astype(float)))
-    ridge = Ridge(alpha=100 / (components * 6), solver="lsqr", fit_intercept=False, max_iter=1000)
+    ridge = Ridge(alpha=100 / (components * 6), solver="lsqr", fit_intercept=False, tol=1e-12)
     expected = ridge.fit(z, data.targets.astype(float)).predict(z)
     np.testing.assert_allclose(model.predict(inputs_of(data)), expected, rtol=1e-4, atol=1e-4)

@@ -8,13 +8,30 @@ from typing import TYPE_CHECKING
 from protocols.errors import look_up
 
 if TYPE_CHECKING:
+    from protocols.contract import Task
     from protocols.protocol import Protocol
+    from protocols.survival.protocol import SurvivalProtocol
 
-PROTOCOLS = {name: f"protocols.{name}" for name in ("intra_patient", "inter_patient", "cross_cancer")}
+EXPRESSION = ("intra_patient", "inter_patient", "cross_cancer")
+SURVIVAL = ("tcga_survival",)
+PROTOCOLS: dict[str, Task] = {**dict.fromkeys(EXPRESSION, "expression"), **dict.fromkeys(SURVIVAL, "survival")}
+"""Name (= module in this package) to the task that its models must answer."""
+
+
+def task_of(name: str) -> Task:
+    """The task of a protocol; an unknown name fails with the nearest one."""
+    return look_up(name, PROTOCOLS, kind="protocol", where="protocols")
 
 
 def load_protocol(name: str) -> Protocol:
-    """The protocol of that name; an unknown one fails with the nearest name."""
-    module = import_module(look_up(name, PROTOCOLS, kind="protocol", where="protocols"))
-    found: Protocol = module.PROTOCOL
+    """The expression protocol of that name; an unknown one fails with the nearest name."""
+    look_up(name, dict.fromkeys(EXPRESSION), kind="expression protocol", where="protocols")
+    found: Protocol = import_module(f"protocols.{name}").PROTOCOL
+    return found
+
+
+def load_survival_protocol(name: str) -> SurvivalProtocol:
+    """The survival protocol of that name; an unknown one fails with the nearest name."""
+    look_up(name, dict.fromkeys(SURVIVAL), kind="survival protocol", where="protocols")
+    found: SurvivalProtocol = import_module(f"protocols.{name}").PROTOCOL
     return found

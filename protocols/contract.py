@@ -21,6 +21,7 @@ RowArray = NDArray[np.int64]
 TextArray = NDArray[np.str_]
 
 Kind = Literal["model", "control", "oracle"]
+Task = Literal["expression", "survival"]
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,18 @@ class Published:
 class Card:
     """What is known of a model before it is run.
 
-    ``encoder`` names a row of the encoder table whose frozen embedding the model reads through
-    ``Inputs.embedding()``; the pipeline computes it once for all protocols. ``needs`` names what a
-    cohort must have (``"oracle"``: a known truth; ``"counts"``: raw counts), so that a cohort without
-    it is skipped with a reason instead of failing. ``starts_from`` names further rows of the encoder table whose
-    ``weights`` entries the model loads itself.
+    ``task`` says which protocols it answers: those of the same task. ``encoder`` names a row of the encoder
+    table whose frozen embedding the model reads through ``Inputs.embedding()`` (or ``PatientInputs.bag()``);
+    the pipeline computes it once for all protocols. ``needs`` names what a cohort must have (``"oracle"``: a
+    known truth; ``"counts"``: raw counts; of patients: ``"slides"``, ``"genomic"``, ``"clinical"``), so that a
+    cohort without it is skipped with a reason instead of failing. ``starts_from`` names further rows of the
+    encoder table whose ``weights`` entries the model loads itself.
     """
 
     name: str
     title: str
     kind: Kind = "model"
+    task: Task = "expression"
     summary: str = ""
     paper: str = ""
     licence: str = ""

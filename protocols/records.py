@@ -12,7 +12,8 @@ from protocols.errors import UserError
 RECORD_FILE = "record.json"
 UNITS_FILE = "units.parquet"
 MAPS_FILE = "maps.parquet"
-METRICS_FILE = "metrics.json"
+AVERAGE = "average"
+"""The board of a survival protocol that shows the mean over cohorts."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,12 @@ class ScoreRecord:
     visible_share (None off the phantom), n_units; ``biology`` one row a slide. The per-fold, per-slide,
     per-gene values stand beside it in ``units.parquet``; truth and prediction of one marker per slide in
     ``maps.parquet`` (slide, gene, x_um, y_um, truth, predicted).
+
+    A survival record (``task``) is one model on one cohort, named by ``board``; the board ``average`` is the mean over
+    cohorts. Its headline, the mean over folds of Harrell's C, is no mean over patients: ``replicates`` holds its value
+    in each patient resample, the same resamples for every model of a cohort, and ``survival`` what
+    :class:`protocols.survival.scoring.SurvivalScores` says beyond the summary. ``units.parquet`` then has fold,
+    patient, time, event, risk.
     """
 
     protocol: str
@@ -58,6 +65,10 @@ class ScoreRecord:
     per_gene: list[dict[str, Any]] = field(default_factory=list)
     biology: list[dict[str, Any]] = field(default_factory=list)
     excluded: list[dict[str, str]] = field(default_factory=list)
+    task: str = "expression"
+    board: str = ""
+    replicates: list[float] = field(default_factory=list)
+    survival: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from scipy import sparse
 
 from protocols.cohorts.cohort import SlideData, SlideEntry
@@ -67,3 +69,10 @@ def six_patients() -> list[SlideSpec]:
         SlideSpec("s6", "p5", "skin"),
         SlideSpec("s7", None, "lung", ("A", "B", "D")),
     ]
+
+
+def real_data(name: str) -> Path:
+    """A folder of the real development data; the test is skipped, with the reason, where it is not at hand."""
+    if "SLIDE2OMICS_REAL_DATA" not in os.environ:
+        pytest.skip("SLIDE2OMICS_REAL_DATA is not set")
+    return Path(os.environ["SLIDE2OMICS_REAL_DATA"]) / name

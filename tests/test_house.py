@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "reports": {"reports", "protocols"},
     "suite": {"suite", "reports", "baselines", "past_model", "protocols"},
 }
-BASELINES_MAY_USE = {"contract", "views", "errors", "seeds", "files"}
+BASELINES_MAY_USE = {"contract", "survival_contract", "views", "errors", "seeds", "files"}
 TORCH = {"torch", "timm", "torchvision", "torch_geometric"}
 
 

@@ -1,0 +1,227 @@
+"""Concordance of risks with right-censored follow-up: Harrell's C, Uno's C, and their patient bootstrap.
+
+A pair (i, j) is *comparable* if i had the event and j was still followed: ``t_i < t_j``, or ``t_i = t_j`` with j
+censored. It is concordant if i has the higher risk; risks within :data:`TIED` of each other count one half. Two events
+at the same time are not comparable. These are scikit-survival's rules (``concordance_index_censored``); lifelines
+treats times alike but has no tolerance: risks are tied only where they are equal (``tied_tol=0`` here).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.metrics.pair_counts import TIED, Bool, Float, Int, PairCounts, compare_risks, pair_counts
+from protocols.seeds import generator
+
+__all__ = [
+    "TAU_QUANTILE",
+    "TIED",
+    "Bool",
+    "Concordance",
+    "Float",
+    "FoldOutcome",
+    "Int",
+    "PairCounts",
+    "censoring_survival",
+    "harrell",
+    "harrell_replicates",
+    "outcome",
+    "pair_counts",
+    "truncation_time",
+    "uno",
+    "weighted_concordance",
+    "why_uno_is_undefined",
+]
+
+RESAMPLES = 1000
+PAIRS_AT_ONCE = 2500
+"""Largest fold whose pairs are held as matrices (e · n · 16 bytes, e events); larger ones are counted anew."""
+COUNTED_ANEW = 5000
+"""Largest fold whose pairs are counted in each resample; larger ones are resampled to first order."""
+TAU_QUANTILE = 0.9
+"""Uno's C counts events up to this quantile of training follow-up: at its end 1/G² is in the hundreds."""
+_RESAMPLES_AT_ONCE = 250
+
+
+@dataclass(frozen=True)
+class Concordance:
+    """``value`` is None where no pair is comparable. The four counts are those that scikit-survival returns."""
+
+    value: float | None
+    concordant: int
+    discordant: int
+    tied_risk: int
+    tied_time: int
+
+    @property
+    def comparable(self) -> int:
+        return self.concordant + self.discordant + self.tied_risk
+
+    @property
+    def tied(self) -> int:
+        """``tied_risk``, by its short name."""
+        return self.tied_risk
+
+
+@dataclass(frozen=True)
+class FoldOutcome:
+    """One fold's test patients: follow-up (months, float64 ``(n,)``), event ``(n,)`` and risk, float64 ``(n,)``."""
+
+    name: str
+    time: Float
+    event: Bool
+    risk: Float
+
+
+def harrell(time: Float, event: Bool, risk: Float, tied_tol: float = TIED) -> Concordance:
+    """Harrell's C in O(n log n): concordant pairs plus half the tied ones, over comparable pairs.
+
+    Harrell et al., JAMA 1982; Harrell et al., Statistics in Medicine 1996. A constant risk scores 0.5.
+    """
+    counts = pair_counts(time, event, risk, tied_tol)
+    comparable, concordant, tied = (int(part.sum()) for part in (counts.comparable, counts.concordant, counts.tied))
+    value = (concordant + 0.5 * tied) / comparable if comparable else None
+    return Concordance(value, concordant, comparable - concordant - tied, tied, int(counts.tied_time.sum()))
+
+
+def weighted_concordance(counts: PairCounts, weights: Float) -> float | None:
+    """C with each pair weighted by its earlier patient; ``weights`` follow ``counts.row``. None without weight."""
+    total = float(np.sum(weights * counts.comparable))
+    return float(np.sum(weights * (counts.concordant + 0.5 * counts.tied))) / total if total > 0 else None
+
+
+def uno(
+    train_time: Float, train_event: Bool, time: Float, event: Bool, risk: Float, tau: float | None = None
+) -> tuple[float | None, float]:
+    """Uno's C: pairs weighted by 1/G² of their earlier patient; and the ``tau`` before which events count.
+
+    G, the probability of being uncensored, is the training fold's (scikit-survival's reverse Kaplan-Meier). ``tau``
+    defaults to the :data:`TAU_QUANTILE` of training follow-up, since near its end one event can outweigh all others;
+    beyond its end G is unknown, so a later ``tau`` is brought back to it. Events at or after ``tau`` have no weight;
+    later patients remain partners of earlier events. The value equals ``concordance_index_ipcw(…, tau=tau)``, in
+    O(n log n); None where :func:`why_uno_is_undefined` says so.
+
+    Uno et al., Statistics in Medicine 2011.
+    """
+    tau = truncation_time(train_time, tau)
+    counts = pair_counts(time, event & (time < tau), risk)
+    if not counts.comparable.any():
+        return None, tau
+    weights = censoring_survival(train_time, train_event, np.asarray(time)[counts.row]) ** -2.0
+    return weighted_concordance(counts, weights), tau
+
+
+def truncation_time(train_time: Float, tau: float | None = None) -> float:
+    """``tau``, at most the end of training follow-up, up to which G is known and above zero; or the default."""
+    if tau is None:
+        return float(np.quantile(train_time, TAU_QUANTILE))
+    return min(float(tau), float(np.max(train_time)))
+
+
+def why_uno_is_undefined(time: Float, event: Bool, tau: float) -> str | None:
+    """The reason why no pair has a weight, or None: then Uno's C is defined."""
+    if not event.any():
+        return "no event among the test patients"
+    early = event & (time < tau)
+    if not early.any():
+        return f"no event before tau = {tau:g} months"
+    if not pair_counts(time, early, np.zeros(len(time))).comparable.any():
+        return f"no comparable pair whose event is before tau = {tau:g} months"
+    return None
+
+
+def censoring_survival(train_time: Float, train_event: Bool, at: Float) -> Float:
+    """G(t), the probability of being uncensored beyond t, at times before the end of training follow-up."""
+    from sksurv.nonparametric import CensoringDistributionEstimator, SurvivalFunctionEstimator
+
+    if train_event.any():
+        fitted = CensoringDistributionEstimator().fit(outcome(train_event, train_time))
+    else:  # refused by scikit-survival; then censoring is itself the event, never hidden by another
+        fitted = SurvivalFunctionEstimator().fit(outcome(~train_event, train_time))
+    return np.asarray(fitted.predict_proba(at), dtype=np.float64)
+
+
+def outcome(event: Bool, time: Float) -> NDArray[Any]:
+    """scikit-survival's structured array of follow-up."""
+    from sksurv.util import Surv
+
+    made: NDArray[Any] = Surv.from_arrays(event, time)
+    return made
+
+
+def harrell_replicates(folds: Sequence[FoldOutcome], seed: int, resamples: int = RESAMPLES) -> Float:
+    """Mean over folds of Harrell's C in each resample of patients, float64 ``(resamples,)``.
+
+    Patients are drawn with replacement inside their fold; the draws depend on the seed, the folds' names and sizes
+    alone, so they are the same for every model. A fold without a comparable pair in a resample is left out of that
+    resample's mean; NaN only where no fold has any.
+
+    Exact up to :data:`COUNTED_ANEW` patients a fold. Above, the two sums of pairs are followed to first order in the
+    patients' weights (Hájek projection), whose error falls as 1/n while the spread falls as 1/√n.
+    """
+    values = np.stack([_replicates(fold, seed, resamples) for fold in folds])
+    defined = np.isfinite(values)
+    total = np.where(defined, values, 0.0).sum(axis=0)
+    return np.where(defined.any(axis=0), total / np.maximum(defined.sum(axis=0), 1), np.nan)
+
+
+def _replicates(fold: FoldOutcome, seed: int, resamples: int) -> Float:
+    n = len(fold.time)
+    rng = generator(seed, "survival bootstrap", fold.name, n)
+    if n <= PAIRS_AT_ONCE:
+        return _by_matrices(fold, rng, resamples)
+    drawn = (rng.integers(n, size=n) for _ in range(resamples))
+    if n <= COUNTED_ANEW:
+        found = [harrell(fold.time[at], fold.event[at], fold.risk[at]).value for at in drawn]
+        return np.array([np.nan if value is None else value for value in found])
+    comparable, score = _pairs_of_each(fold)
+    # Each pair belongs to two patients. With weights w, w'Kw is to first order (K + K')1 · w, less the sum itself.
+    sums = np.array([[comparable[at].sum(), score[at].sum()] for at in drawn])
+    sums -= np.array([comparable.sum(), score.sum()]) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(sums[:, 0] > 0, np.clip(sums[:, 1] / sums[:, 0], 0, 1), np.nan))
+
+
+def _by_matrices(fold: FoldOutcome, rng: np.random.Generator, resamples: int) -> Float:
+    """Exact: pairs weighted by how often both patients were drawn."""
+    n = len(fold.time)
+    comparable, score = _pair_matrices(fold)
+    out = np.empty(resamples)
+    for start in range(0, resamples, _RESAMPLES_AT_ONCE):
+        stop = min(resamples, start + _RESAMPLES_AT_ONCE)
+        drawn = rng.integers(n, size=(stop - start, n)) + n * np.arange(stop - start)[:, None]
+        weight = np.bincount(drawn.ravel(), minlength=n * (stop - start)).reshape(-1, n).astype(np.float64)
+        earlier = weight[:, fold.event]
+        # Counts and halves are exact in float64, whatever order the product sums them in.
+        total = np.sum((earlier @ comparable) * weight, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            out[start:stop] = np.sum((earlier @ score) * weight, axis=1) / total
+    return out
+
+
+def _pair_matrices(fold: FoldOutcome) -> tuple[Float, Float]:
+    """1 where (event, patient) is comparable, and 1 or 1/2 where it is concordant or tied: float64 ``(e, n)``."""
+    t, e, r = fold.time, fold.event, fold.risk
+    comparable = (t[e, None] < t[None, :]) | ((t[e, None] == t[None, :]) & ~e[None, :])
+    gap = r[e, None] - r[None, :]
+    score = np.where(np.abs(gap) <= TIED, 0.5, (gap > 0).astype(np.float64))
+    return comparable.astype(np.float64), comparable * score
+
+
+def _pairs_of_each(fold: FoldOutcome) -> tuple[Float, Float]:
+    """Each patient's comparable pairs, as the earlier and as the later one, and how many of them are concordant."""
+    counts = pair_counts(fold.time, fold.event, fold.risk)
+    order = np.argsort(fold.time[fold.event], kind="stable")
+    time, risk = fold.time[fold.event][order], fold.risk[fold.event][order]
+    # The events before each patient, or at the same time as a censored one: a prefix, so a suffix of the reverse.
+    before = np.where(fold.event, np.searchsorted(time, fold.time), np.searchsorted(time, fold.time, side="right"))
+    lower, not_higher = compare_risks(risk[::-1], len(time) - before, fold.risk, TIED)
+    comparable, score = before.astype(np.float64), before - 0.5 * (lower + not_higher)
+    comparable[counts.row] += counts.comparable
+    score[counts.row] += counts.concordant + 0.5 * counts.tied
+    return comparable, score

@@ -1,0 +1,158 @@
+"""The leak audit of a cohort of patients: its folds, its slides, and above all its features.
+
+The released MCAT code leaves ``censorship`` or ``train`` among the features of some cohorts. Here a feature is refused
+by its name and, since names can be changed, by what it holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from protocols.audit import Finding, Verdict
+from protocols.metrics.concordance import pair_counts
+from protocols.metrics.ranks import average_ranks
+from protocols.protocol import Fold, Split
+from protocols.survival.protocol import SurvivalProtocol
+from protocols.survival.store import PatientStore
+from protocols.survival_contract import GENOMIC_KINDS
+
+OUTCOME_WORDS = re.compile(
+    r"(^|[_\W])(censor\w*|event\w*|surviv\w*|status|vital\w*|death|dead|died|deceased|follow_?up|time|months|days|"
+    r"os|dfs|dss|pfs|pfi|dfi|rfs|dmfs|relapse\w*|recurr\w*|progress\w*|train|test|val|fold|split|risk)([_\W]|$)",
+    re.IGNORECASE,
+)
+TOO_CLOSE = 0.99
+"""|Spearman's rho| with follow-up time, or AUC for the event, from which a feature is the outcome in disguise."""
+ENOUGH = 20
+"""Fewest patients with a value from which such a statement is made."""
+
+
+def audit_survival(store: PatientStore, split: Split) -> list[Finding]:
+    """Every check of the cohort's folds and features."""
+    checks: list[tuple[str, Callable[[], str | None], str]] = [
+        ("no patient on both sides", lambda: _both_sides(store, split), f"{len(split.folds)} folds"),
+        ("no patient tested twice", lambda: _tested_twice(store, split), f"{len(store)} patients"),
+        ("no slide of two patients", lambda: _shared_slide(store), f"{len(store.slides)} slides, by content"),
+        (
+            "no outcome among the features, by name",
+            lambda: _outcome_by_name(store),
+            f"{len(store.clinical_features)} clinical and {len(store.genomic_features)} genomic names",
+        ),
+        (
+            "no outcome among the features, by content",
+            lambda: _outcome_by_content(store),
+            f"|rho| with time and AUC for event below {TOO_CLOSE}",
+        ),
+        ("every fold can be scored", lambda: _unscorable(store, split), "each has a comparable pair"),
+    ]
+    findings = []
+    for name, check, looked_at in checks:
+        problem = check()
+        findings.append(Finding(name, "fail" if problem else "pass", problem or looked_at))
+    return findings
+
+
+def survival_audit_report(
+    protocol: SurvivalProtocol, store: PatientStore, split: Split, findings: list[Finding]
+) -> dict[str, Any]:
+    """What the stage writes: the findings, and who was left out."""
+    verdict: Verdict = "fail" if any(finding.verdict == "fail" for finding in findings) else "pass"
+    return {
+        "protocol": protocol.name,
+        "version": protocol.version,
+        "cohort": store.hash,
+        "verdict": verdict,
+        "findings": [asdict(finding) for finding in findings],
+        "excluded": [asdict(item) for item in (*store.excluded, *split.excluded)],
+        "folds": [_described(store, fold) for fold in split.folds],
+    }
+
+
+def _described(store: PatientStore, fold: Fold) -> dict[str, Any]:
+    return {
+        "fold": fold.name,
+        "train_patients": len(fold.train),
+        "train_events": int(store.event[fold.train].sum()),
+        "test_patients": len(fold.test),
+        "test_events": int(store.event[fold.test].sum()),
+    }
+
+
+def _both_sides(store: PatientStore, split: Split) -> str | None:
+    for fold in split.folds:
+        shared = np.intersect1d(fold.train, fold.test)
+        if len(shared):
+            return f"fold {fold.name}: patient {store.patients[shared[0]]} is trained on and tested"
+    return None
+
+
+def _tested_twice(store: PatientStore, split: Split) -> str | None:
+    rows, times = np.unique(np.concatenate([fold.test for fold in split.folds]), return_counts=True)
+    return f"patient {store.patients[rows[times > 1][0]]} is tested in several folds" if (times > 1).any() else None
+
+
+def _shared_slide(store: PatientStore) -> str | None:
+    owner: dict[str, tuple[str, str]] = {}
+    for slide, digest in zip(store.slides, store.slide_hashes, strict=True):
+        slide_of, patient = owner.setdefault(digest, (slide.slide, slide.patient))
+        if patient != slide.patient:
+            return f"slide {slide.slide} of {slide.patient} has the bytes of {slide_of} of {patient}"
+    return None
+
+
+def _outcome_by_name(store: PatientStore) -> str | None:
+    genes = [re.sub(rf"_({'|'.join(GENOMIC_KINDS)})$", "", name) for name in store.genomic_features]
+    for name in (*store.clinical_features, *genes):
+        # Gene symbols are upper case; an outcome's name in capitals alone (OS, DFS) is no gene symbol either.
+        if OUTCOME_WORDS.search(name):
+            return f"feature {name!r} is named like an outcome or a split"
+    return None
+
+
+def _outcome_by_content(store: PatientStore) -> str | None:
+    for names, table in ((store.clinical_features, store.clinical), (store.genomic_features, store.genomic)):
+        for column, name in enumerate(names):
+            found = looks_like_outcome(table[:, column], store.time, store.event)
+            if found:
+                return f"feature {name!r}: {found}"
+    return None
+
+
+def looks_like_outcome(
+    values: np.ndarray[Any, Any], time: np.ndarray[Any, Any], event: np.ndarray[Any, Any]
+) -> str | None:
+    """Why a feature is the outcome in disguise, or None: follow-up time in its order, or the event told apart."""
+    known = np.isfinite(values)
+    values, time, event = values[known], time[known], event[known]
+    if len(values) < ENOUGH or np.ptp(values) == 0:
+        return None
+    rank = _ranks(values)
+    if len(np.unique(values)) > 2:
+        rho = np.corrcoef(rank, _ranks(time))[0, 1]
+        if abs(rho) >= TOO_CLOSE:
+            return f"Spearman's rho with follow-up time is {rho:.3f}"
+    positive = int(event.sum())
+    if 0 < positive < len(event):
+        auc = (rank[event].mean() - (positive + 1) / 2) / (len(event) - positive)
+        if max(auc, 1 - auc) >= TOO_CLOSE:
+            return f"AUC for the event is {auc:.3f}"
+    return None
+
+
+def _ranks(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return average_ranks(values.astype(np.float64)[:, None])[:, 0]
+
+
+def _unscorable(store: PatientStore, split: Split) -> str | None:
+    for fold in split.folds:
+        counts = pair_counts(store.time[fold.test], store.event[fold.test], np.zeros(len(fold.test)))
+        if not counts.comparable.sum():
+            return f"fold {fold.name}: no comparable pair among {len(fold.test)} test patients"
+        if not store.event[fold.train].any():
+            return f"fold {fold.name}: no event to train on"
+    return None

@@ -1,0 +1,69 @@
+"""What a survival model really holds. A :class:`PatientView` closes over nothing through which an outcome shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.contract import FloatArray, Settings, TextArray
+from protocols.errors import UserError
+from protocols.survival_contract import EventArray, TimeArray
+
+BagReader = Callable[[str], FloatArray]
+"""Patient -> tile embeddings of all their slides, float32 ``(tiles, d)``."""
+OracleReader = Callable[[str, TextArray], NDArray[np.float64]]
+"""(which, patients) -> true log-hazards."""
+
+
+@dataclass(frozen=True)
+class PatientView:
+    """Implements :class:`protocols.survival_contract.PatientInputs`."""
+
+    patient: TextArray
+    settings: Settings
+    clinical_features: tuple[str, ...]
+    clinical: FloatArray
+    genomic_features: tuple[str, ...]
+    genomic: FloatArray
+    signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    bag_reader: BagReader | None = None
+    bag_dim: int = 0
+    oracle_reader: OracleReader | None = None
+
+    def __len__(self) -> int:
+        return len(self.patient)
+
+    def bag(self, position: int) -> FloatArray:
+        if self.bag_reader is None:
+            raise UserError(
+                "bag() was called without an encoder",
+                where="the model",
+                expected="a card that names its encoder and needs slides",
+                remedy='set encoder="…" and needs=("slides",) in the card',
+            )
+        return self.bag_reader(str(self.patient[position]))
+
+    @property
+    def bag_width(self) -> int:
+        return self.bag_dim
+
+    def oracle(self, which: str) -> NDArray[np.float64]:
+        if self.oracle_reader is None:
+            raise UserError(
+                "oracle() was called without a known truth",
+                where="the model",
+                expected='a card with needs=("oracle",) and a phantom cohort',
+                remedy="only reference lines may use it",
+            )
+        return self.oracle_reader(which, self.patient)
+
+
+@dataclass(frozen=True)
+class SurvivalTrainingView(PatientView):
+    """Implements :class:`protocols.survival_contract.SurvivalTraining`."""
+
+    time: TimeArray = field(default_factory=lambda: np.zeros(0))
+    event: EventArray = field(default_factory=lambda: np.zeros(0, dtype=bool))

@@ -1,0 +1,69 @@
+"""A made-up cohort of patients in memory, for contract checks and tests of survival models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from protocols.contract import RowArray, Settings
+from protocols.seeds import generator
+from protocols.survival.views import PatientView, SurvivalTrainingView
+
+SIGNATURES = {f"signature {letter}": tuple(f"{letter}{k}" for k in range(6)) for letter in "ABCDEF"}
+CLINICAL = ("age", "is_female", "stage", "grade")
+TILE_WIDTH = 12
+
+
+def toy_survival(n: int = 120, *, seed: int = 0, settings: Settings | None = None) -> SurvivalTrainingView:
+    """``n`` patients with holes in both tables and bags of 3 to 9 tiles.
+
+    Gene A0 and a shift of the tiles' first features raise the hazard, and so does stage a little; the rest is noise.
+    """
+    rng = generator(seed, "survival toy")
+    features = tuple(sorted(f"{gene}_rnaseq" for genes in SIGNATURES.values() for gene in genes))
+    genomic = rng.normal(size=(n, len(features)))
+    clinical = np.column_stack(
+        [rng.normal(60, 10, n), rng.integers(0, 2, n), rng.integers(1, 5, n), rng.integers(1, 4, n)]
+    )
+    seen = rng.normal(size=n)
+    hazard = 1.2 * genomic[:, features.index("A0_rnaseq")] + 1.2 * seen + 0.3 * (clinical[:, 2] - 2.5)
+    event_time = 30 * (rng.exponential(size=n) / np.exp(hazard)) ** 0.75
+    censored = rng.exponential(80, n)
+    bags = {}
+    patients = np.array([f"toy-{k:03d}" for k in range(n)])
+    for row, patient in enumerate(patients.tolist()):
+        tiles = generator(seed, "survival toy bag", patient).normal(size=(3 + row % 7, TILE_WIDTH))
+        tiles[:, :3] += seen[row]
+        bags[patient] = tiles.astype(np.float32)
+    genomic[rng.random(genomic.shape) < 0.05] = np.nan
+    clinical[rng.random(clinical.shape) < 0.05] = np.nan
+    hazards = dict(zip(patients.tolist(), hazard, strict=True))
+    return SurvivalTrainingView(
+        patient=patients,
+        settings=settings or Settings(),
+        clinical_features=CLINICAL,
+        clinical=clinical.astype(np.float32),
+        genomic_features=features,
+        genomic=genomic.astype(np.float32),
+        signatures=SIGNATURES,
+        bag_reader=bags.__getitem__,
+        bag_dim=TILE_WIDTH,
+        oracle_reader=lambda _, wanted: np.array([hazards[name] for name in wanted.tolist()]),
+        time=np.maximum(np.minimum(event_time, censored), 0.01),
+        event=event_time <= censored,
+    )
+
+
+def take(view: PatientView, positions: RowArray) -> Any:
+    """The same view of some of its patients, in the order given."""
+    taken = {name: getattr(view, name)[positions] for name in ("patient", "clinical", "genomic")}
+    if isinstance(view, SurvivalTrainingView):
+        taken |= {"time": view.time[positions], "event": view.event[positions]}
+    return replace(view, **taken)
+
+
+def inputs_of(view: SurvivalTrainingView) -> PatientView:
+    """The patients without their follow-up."""
+    return PatientView(**{name: value for name, value in vars(view).items() if name not in ("time", "event")})

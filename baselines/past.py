@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from past_model.image_encoder import ImageEncoder
+    from past_model.model import Past
     from past_model.pretraining import Pairs
     from past_model.settings import PastSettings
     from past_model.tokens import RankTokeniser
@@ -203,6 +204,12 @@ def start_from_uni(encoder: ImageEncoder, settings: Settings) -> WeightsRecord |
 
 def released_encoder(name: str, settings: Settings) -> tuple[ImageEncoder, WeightsRecord]:
     """The image encoder of the released checkpoint that ``settings.weights[name]`` names (full profile)."""
+    model, record = released_model(name, settings)
+    return model.image_encoder.eval(), record
+
+
+def released_model(name: str, settings: Settings) -> tuple[Past, WeightsRecord]:
+    """The released checkpoint that ``settings.weights[name]`` names (full profile)."""
     from baselines.shared.encoders import IMAGENET, EncoderSize, EncoderSpec
     from baselines.shared.weights import find_weights
     from past_model.pretraining import build
@@ -227,4 +234,4 @@ def released_encoder(name: str, settings: Settings) -> tuple[ImageEncoder, Weigh
             str(error), where=path, expected="the layout of Boyoungc/PAST",
             remedy="published weights fit profile: full; fetch the file again if it is damaged",
         ) from None  # fmt: skip
-    return model.image_encoder.eval(), record
+    return model, record

@@ -39,6 +39,11 @@ def ctranspath(state: State) -> State:
     return {re.sub(r"^layers\.(\d+)\.downsample\.", next_stage, key): value for key, value in state.items()}
 
 
+def past(state: State) -> State:
+    """The image encoder is a bare timm transformer under ``image_encoder.model.``."""
+    return {key.removeprefix("image_encoder.model."): value for key, value in state.items()}
+
+
 def clip(state: State) -> State:
     """Hugging Face's ``CLIPModel`` to timm's CLIP vision transformer, whose head is the visual projection."""
     renamed = _rename(
@@ -123,6 +128,7 @@ KEY_MAPS: dict[str, Callable[[State], State]] = {
     "densenet": densenet,
     "conch": conch,
     "ctranspath": ctranspath,
+    "past": past,
     "clip": clip,
     "beit3": beit3,
 }

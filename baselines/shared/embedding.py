@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +30,20 @@ def embed(
     out: Path,
     progress: Callable[[int, int], None] | None = None,
     batch: int = BATCH,
+    *,
+    whole_view: bool = False,
 ) -> WeightsRecord:
     """Write the embedding of ``rows`` to ``out`` (``.npy``, float32 ``(len(rows), dim)``, in the order of ``rows``).
 
     The file is whole or absent. Memory is that of one batch; the result does not depend on the batch size beyond
     rounding (eval mode, inference mode). ``progress(done, total)`` is called after each batch. On a GPU the network
-    runs in bfloat16 (autocast). Returns where the weights came from.
+    runs in bfloat16 (autocast). ``whole_view``: the crops are tiles, not cells, and are seen whole in every profile.
+    Returns where the weights came from.
     """
     spec = encoder_spec(encoder_name)
     size = spec.size(settings.profile)
+    if whole_view:
+        size = replace(size, view=1.0)
     with torch_run(settings) as device:
         network, record = load_encoder(encoder_name, settings)
         network.to(device)

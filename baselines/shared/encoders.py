@@ -262,6 +262,32 @@ _ROWS: tuple[EncoderSpec, ...] = (
             r"^(vision|language)_head\.",
         ),
     ),
+    EncoderSpec(
+        name="past",
+        title="PAST's image encoder (UNI's architecture, aligned with single-cell transcriptomes)",
+        architecture="timm",
+        timm_name="vit_large_patch16_224",
+        full=EncoderSize(
+            224,
+            1024,
+            {"img_size": 224, "patch_size": 16, "init_values": 1e-5, "num_classes": 0, "dynamic_img_size": True},
+        ),
+        mini=EncoderSize(
+            64, 96, {"init_values": 1e-5, "num_classes": 0, "dynamic_img_size": True, **_VIT_MINI}, view=_MINI_VIEW
+        ),
+        normalisation=IMAGENET,
+        parameters=303_350_784,
+        licence="no licence file; starts from UNI, whose CC-BY-NC-ND-4.0 likely binds it",
+        paper="PAST, arXiv 2507.06418",
+        training_overlap="public Xenium slides; starts from UNI (Mass-100K)",
+        hub_id="Boyoungc/PAST",
+        hub_file="checkpoint-context300.pth",
+        key_map="past",
+        unused_keys=(
+            r"^(cell_encoder|graph_encoder|fusion_layer|fusion_norm|image_projection|cell_projection)\.",
+            r"^(temperature|attn_bias)$",
+        ),
+    ),
 )
 
 ENCODERS: dict[str, EncoderSpec] = {row.name: row for row in _ROWS}

@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from protocols.records import ScoreRecord
+from protocols.records import AVERAGE, ScoreRecord
 from reports.describe import Cohort, Weights, describe_cohort, describe_weights
 
 HEADLINE = "headline"
-_METRICS = (
-    (re.compile(r"rand|\bari\b"), "ari"),
-    (re.compile(r"\bf1\b"), "rare_f1"),
-    (re.compile(r"pooled.*(pearson|\br\b)|pearson.*pooled"), "pearson_pooled"),
-    (re.compile(r"spearman"), "spearman_per_slide"),
-    (re.compile(r"\bmse\b|mean squared"), "mse_per_slide"),
-    (re.compile(r"(mean|per.slide|per.gene).*pearson|pearson.*(mean|per.slide|per.gene)|^(pearson|pcc|r)$"), HEADLINE),
-)
+_METRICS = {
+    "survival": (
+        (re.compile(r"(ipcw|uno).*c.index|c.index.*(ipcw|uno)"), "uno_mean"),
+        (re.compile(r"c.index"), HEADLINE),
+    ),
+    "expression": (
+        (re.compile(r"rand|\bari\b"), "ari"),
+        (re.compile(r"\bf1\b"), "rare_f1"),
+        (re.compile(r"pooled.*(pearson|\br\b)|pearson.*pooled"), "pearson_pooled"),
+        (re.compile(r"spearman"), "spearman_per_slide"),
+        (re.compile(r"\bmse\b|mean squared"), "mse_per_slide"),
+        (
+            re.compile(r"(mean|per.slide|per.gene).*pearson|pearson.*(mean|per.slide|per.gene)|^(pearson|pcc|r)$"),
+            HEADLINE,
+        ),
+    ),
+}
 """What a card's words for a metric mean here; the first match counts, and what matches none is another metric."""
 
 
-def measured_key(metric: str) -> str | None:
+MEAN_OF_COHORTS = "mean of cohorts"
+
+
+def answers(metric: str, board: str) -> bool:
+    """Whether a board is the one that a published metric speaks of: of cohort X only X's board, of a mean the average.
+
+    A protocol with a single board answers everything.
+    """
+    if not board:
+        return True
+    if MEAN_OF_COHORTS in metric:
+        return board == AVERAGE
+    cohort = metric.rpartition(", ")[2].lower()
+    return cohort in re.split(r"[^a-z0-9]+", board.lower())
+
+
+def measured_key(metric: str, task: str = "expression") -> str | None:
     """The summary key (or :data:`HEADLINE`) that answers a published metric, or None if nothing here does."""
     words = metric.lower().replace("_", " ")
-    return next((key for pattern, key in _METRICS if pattern.search(words)), None)
+    return next((key for pattern, key in _METRICS[task] if pattern.search(words)), None)
 
 
 class Status(StrEnum):
@@ -49,6 +75,7 @@ class Claim:
     model: str
     title: str
     protocol: str
+    task: str
     metric: str
     published: float
     spread: float | None
@@ -68,19 +95,25 @@ class Claim:
 def claims_of(record: ScoreRecord) -> tuple[Claim, ...]:
     """The card's published numbers for this record's own protocol."""
     return tuple(
-        _claim(record, entry, record) for entry in _published(record) if entry.get("protocol") == record.protocol
+        _claim(record, entry, record)
+        for entry in _published(record)
+        if entry.get("protocol") == record.protocol and answers(str(entry.get("metric", "")), record.board)
     )
 
 
 def all_claims(records: Sequence[ScoreRecord]) -> tuple[Claim, ...]:
     """Every published number of every card, once, with its measured counterpart where that was run."""
-    cells = {(record.protocol, record.model): record for record in records}
+    cells: dict[tuple[str, str], list[ScoreRecord]] = defaultdict(list)
+    for record in records:
+        cells[record.protocol, record.model].append(record)
     claims: dict[tuple[str, ...], Claim] = {}
     for record in sorted(records, key=lambda r: (r.model, r.protocol)):
         for entry in _published(record):
             key = (record.model, *(str(entry.get(name)) for name in ("protocol", "metric", "source", "note", "value")))
             if key not in claims:
-                claims[key] = _claim(record, entry, cells.get((str(entry.get("protocol")), record.model)))
+                own = cells[str(entry.get("protocol")), record.model]
+                cell = next((r for r in own if answers(str(entry.get("metric", "")), r.board)), None)
+                claims[key] = _claim(record, entry, cell)
     return tuple(claims[key] for key in sorted(claims))
 
 
@@ -113,6 +146,7 @@ def _claim(owner: ScoreRecord, entry: dict[str, object], cell: ScoreRecord | Non
         model=owner.model,
         title=str(owner.card.get("title") or owner.model),
         protocol=str(entry.get("protocol", "")),
+        task=owner.task,
         metric=metric,
         published=float(str(entry["value"])),
         spread=None if spread is None else float(str(spread)),
@@ -129,7 +163,7 @@ def _measure(cell: ScoreRecord | None, metric: str, source: str) -> tuple[float 
         return None, (Status.NOT_RUN,)
     if cell.status == "skipped":
         return None, (Status.SKIPPED,)
-    key = measured_key(metric)
+    key = measured_key(metric, cell.task)
     if key is None:
         return None, (Status.OTHER_METRIC,)
     measured = cell.headline.mean if key == HEADLINE else cell.summary.get(key)

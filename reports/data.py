@@ -10,17 +10,19 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from reports.claims import Claim
-from reports.leaderboard import SECONDARY, Leaderboard, Row
+from reports.leaderboard import Leaderboard, Row
+from reports.metrics import METRICS
 from reports.tables import headline_claims, verdict, weights_text
 
-RANK_FIELDS = ("protocol", "model", "kind", "rank", "mean", "low", "high", "patients")
+RANK_FIELDS = ("protocol", "board", "model", "kind", "rank", "mean", "low", "high", "patients")
 GENE_FIELDS = ("protocol", "model", "gene", "pearson", "reachable", "visible_share")
 
 
 def boards_csv(boards: Sequence[Leaderboard]) -> str:
     """One row a cell of the matrix, with unrounded values; empty where undefined or not measured."""
-    extra = sorted({key for board in boards for row in board.rows for key in row.summary} - set(SECONDARY))
-    rows = [_flat(board, row, extra) for board in boards for row in board.rows]
+    named = [key for task in METRICS for key in METRICS[task].secondary if any(board.task == task for board in boards)]
+    extra = sorted({key for board in boards for row in board.rows for key in row.summary} - set(named))
+    rows = [_flat(board, row, [*named, *extra]) for board in boards for row in board.rows]
     return _csv(list(rows[0]) if rows else [], rows)
 
 
@@ -29,6 +31,7 @@ def ranks_csv(boards: Sequence[Leaderboard]) -> str:
     rows = [
         {
             "protocol": board.protocol,
+            "board": board.board,
             "model": row.model,
             "kind": row.kind,
             "rank": row.rank,
@@ -66,10 +69,11 @@ def boards_json(boards: Sequence[Leaderboard], claims: Sequence[Claim]) -> str:
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _flat(board: Leaderboard, row: Row, extra: Sequence[str]) -> dict[str, Any]:
+def _flat(board: Leaderboard, row: Row, keys: Sequence[str]) -> dict[str, Any]:
     claims = headline_claims(row.claims)
     return {
         "protocol": board.protocol,
+        "board": board.board,
         "protocol_version": board.version,
         "model": row.model,
         "title": row.title,
@@ -81,7 +85,7 @@ def _flat(board: Leaderboard, row: Row, extra: Sequence[str]) -> dict[str, Any]:
         "low": row.headline.low,
         "high": row.headline.high,
         "patients": row.headline.n_patients,
-        **{key: row.summary.get(key) for key in (*SECONDARY, *extra)},
+        **{key: row.summary.get(key) for key in keys},
         "weights": weights_text(row.weights),
         "profile": row.profile,
         "seed": row.seed,

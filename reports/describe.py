@@ -51,6 +51,8 @@ class Cohort:
     unit: str
     unknown_patients: int = 0
     published_in: tuple[str, ...] = ()
+    events: int | None = None
+    endpoint: str = ""
 
     @property
     def nature(self) -> str:
@@ -118,6 +120,8 @@ def describe_cohort(fields: Mapping[str, Any]) -> Cohort:
         unit=str(fields.get("unit", "cell")),
         unknown_patients=_count(fields.get("n_unknown_patients")) or 0,
         published_in=tuple(str(source) for source in fields.get("published_in") or ()),
+        events=_count(fields.get("n_events")),
+        endpoint=str(fields.get("endpoint") or ""),
     )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protocols.files import written_whole
-from reports.leaderboard import HEADLINE_MEANS, Leaderboard, Row
+from reports.curves import curves_figure
+from reports.leaderboard import Leaderboard, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,16 +35,18 @@ SMALL_MULTIPLES = 8
 
 
 def write_figures(board: Leaderboard, folder: Path) -> list[Path]:
-    """Write ``ranks_<protocol>`` and, where a reachable r is known, ``genes_<protocol>``, as PNG and SVG."""
+    """Write ``ranks_<board>`` and, where there is something to draw, ``genes_<board>`` (r against the reachable r) and
+    ``curves_<board>`` (Kaplan-Meier by median risk), as PNG and SVG."""
     import matplotlib
 
     written: list[Path] = []
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # A model's name may hold characters that the font lacks; the figure then shows a box, which is no error.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        for name, figure in (("ranks", ranks_figure(board)), ("genes", genes_figure(board))):
+        figures = (("ranks", ranks_figure(board)), ("genes", genes_figure(board)), ("curves", curves_figure(board)))
+        for name, figure in figures:
             if figure is not None:
-                written += [_save(figure, folder / f"{name}_{_safe(board.protocol)}.{kind}") for kind in ("png", "svg")]
+                written += [_save(figure, folder / f"{name}_{_safe(board.key)}.{kind}") for kind in ("png", "svg")]
     return written
 
 
@@ -65,7 +68,8 @@ def ranks_figure(board: Leaderboard) -> Figure | None:
         axes.plot([mean], [y], marker="o" if row.kind == "model" else "D", color=colour, markersize=5)
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axes.invert_yaxis()
-    axes.set_xlabel(f"{HEADLINE_MEANS} (95 % CI over patients)")
+    axes.axvline(board.metrics.nothing, color="#cccccc", linewidth=0.8, zorder=0)
+    axes.set_xlabel(f"{board.metrics.means} (95 % CI over patients)")
     figure.suptitle(f"{board.title}\ncohort {board.cohort.name}, {board.cohort.nature}", x=0.02, ha="left")
     return figure
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from reports.claims import Claim
-from reports.leaderboard import HEADLINE_MEANS, Leaderboard
+from reports.leaderboard import Leaderboard
 from reports.tables import CLAIM_TITLES, MINUS, claim_cells, cohort_text, columns
 
 LEFT_OUT = frozenset({"published", "verdict", "time", "memory"})
@@ -58,9 +58,10 @@ def _board(board: Leaderboard) -> str:
     warnings = " ".join(notice.text for notice in board.notices if notice.level == "warning")
     caption = (
         f"{board.title} (protocol {board.protocol}, version {board.version}, profile {board.profile}; "
-        f"cohort {cohort_text(board.cohort)}). {HEADLINE_MEANS}; models of one rank cannot be told apart. {warnings}"
+        f"cohort {cohort_text(board.cohort)}). {board.metrics.means}; models of one rank cannot be told apart. "
+        f"{warnings}"
     )
-    return _table([column.title for column in shown], aligned, groups, caption.strip(), board.protocol)
+    return _table([column.title for column in shown], aligned, groups, caption.strip(), board.key)
 
 
 def _table(

@@ -9,33 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from protocols.errors import UserError
-from protocols.records import RECORD_FILE, Interval, ScoreRecord
+from protocols.records import AVERAGE, RECORD_FILE, Interval, ScoreRecord
 from reports.claims import Claim, claims_of
 from reports.describe import PREDICTIONS_ONLY, Cohort, Cost, Weights, describe_cohort, describe_weights, read_cost
+from reports.metrics import METRICS, TaskMetrics
 from reports.notices import Notice, collect_notices
-from reports.ranking import Detectable, Ranking, rank_models
+from reports.ranking import Detectable, Ranking, rank_models, rank_replicates
 
 DIFFICULTY = ("intra_patient", "inter_patient", "cross_cancer")
 """Protocols whose difficulty rises in this order; any other protocol follows by name."""
-SECONDARY = {
-    "pearson_pooled": "Pooled r",
-    "spearman_per_slide": "Spearman",
-    "mse_per_slide": "MSE",
-    "ari": "ARI",
-    "rare_f1": "Rare F1",
-    "pearson_invisible_genes": "Invisible r",
-}
-"""Secondary metrics of a table, in its order, by their key in a record's summary."""
-SECONDARY_HINTS = {
-    "pearson_pooled": "all test cells of all slides together, so offsets between slides enter",
-    "spearman_per_slide": "rank correlation per gene, mean over genes and slides",
-    "mse_per_slide": "mean squared error of log-normalised expression",
-    "ari": "adjusted Rand index between clusters of predictions and of truth",
-    "rare_f1": "F1 score of the rare cell type",
-    "pearson_invisible_genes": "Pearson r of genes that leave no trace in morphology: an honest model is at zero",
-}
-HEADLINE_TITLE = "Pearson r"
-HEADLINE_MEANS = "Pearson r per gene, mean over genes and slides"
 
 Group = Literal["ranked", "unranked", "reference", "skipped"]
 GROUPS: tuple[Group, ...] = ("ranked", "unranked", "reference", "skipped")
@@ -66,15 +48,23 @@ class Row:
     per_patient: dict[str, float]
     per_gene: tuple[dict[str, Any], ...]
     biology: tuple[dict[str, Any], ...]
+    survival: dict[str, Any]
     hashes: dict[str, str]
     libraries: dict[str, str]
+
+    @property
+    def curves(self) -> list[dict[str, Any]]:
+        """Kaplan-Meier curves of the halves by risk; none off survival, or where every risk is the same."""
+        return self.survival.get("curves") or []
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All models' answers to one protocol; ``rows`` are in the order in which they are shown."""
+    """All models' answers to one protocol, or to one board of it; ``rows`` are in the order in which they are shown."""
 
     protocol: str
+    board: str
+    task: str
     version: str
     title: str
     profile: str
@@ -90,9 +80,19 @@ class Leaderboard:
         return tuple(row for row in self.rows if row.group == group)
 
     @property
+    def key(self) -> str:
+        """The protocol, and behind it the board where there are several; names files and entries."""
+        return f"{self.protocol}-{self.board}" if self.board else self.protocol
+
+    @property
+    def metrics(self) -> TaskMetrics:
+        return METRICS[self.task]
+
+    @property
     def secondary(self) -> tuple[str, ...]:
         """The secondary metrics that at least one row has been measured by, in the table's order."""
-        return tuple(key for key in SECONDARY if any(row.summary.get(key) is not None for row in self.rows))
+        known = self.metrics.secondary
+        return tuple(key for key in known if any(row.summary.get(key) is not None for row in self.rows))
 
 
 def find_cells(scores: Path | Sequence[Path]) -> list[Path]:
@@ -121,13 +121,13 @@ def load_cells(scores: Path | Sequence[Path]) -> list[tuple[ScoreRecord, Path]]:
     Raises :class:`UserError` if a record is unreadable or two are of the same cell (a copied folder, or predictions
     handed in under the name of a model of this run).
     """
-    cells: dict[tuple[str, str], tuple[ScoreRecord, Path]] = {}
+    cells: dict[tuple[str, str, str], tuple[ScoreRecord, Path]] = {}
     for folder in find_cells(scores):
         record = ScoreRecord.read(folder)
-        key = (record.protocol, record.model)
+        key = (record.protocol, record.board, record.model)
         if key in cells:
             raise UserError(
-                f"a second record of {record.protocol} x {record.model}",
+                f"a second record of {' '.join(filter(None, key[:2]))} x {record.model}",
                 where=folder,
                 expected=f"only the one in {cells[key][1]}",
                 remedy="rename or remove one of them",
@@ -137,28 +137,39 @@ def load_cells(scores: Path | Sequence[Path]) -> list[tuple[ScoreRecord, Path]]:
 
 
 def build_leaderboards(records: Sequence[ScoreRecord], seed: int, *, timings: Path | None = None) -> list[Leaderboard]:
-    """One leaderboard a protocol, in the order of difficulty; ``seed`` is for the paired bootstrap."""
-    by_protocol: dict[str, list[ScoreRecord]] = defaultdict(list)
+    """One leaderboard a protocol and board, in the order of difficulty, an average ahead of what it averages.
+
+    ``seed`` is for the paired bootstrap.
+    """
+    found: dict[tuple[str, str], list[ScoreRecord]] = defaultdict(list)
     for record in records:
-        by_protocol[record.protocol].append(record)
-    return [_build(by_protocol[name], seed, timings) for name in sorted(by_protocol, key=_difficulty)]
+        found[record.protocol, record.board].append(record)
+    return [_build(found[key], seed, timings) for key in sorted(found, key=_difficulty)]
 
 
-def _difficulty(protocol: str) -> tuple[int, str]:
-    return (DIFFICULTY.index(protocol) if protocol in DIFFICULTY else len(DIFFICULTY), protocol)
+def _difficulty(key: tuple[str, str]) -> tuple[int, str, bool, str]:
+    protocol, board = key
+    place = DIFFICULTY.index(protocol) if protocol in DIFFICULTY else len(DIFFICULTY)
+    return (place, protocol, board != AVERAGE, board)
 
 
 def _build(records: Sequence[ScoreRecord], seed: int, timings: Path | None) -> Leaderboard:
     scored = [record for record in records if record.status == "scored"]
     _refuse_mixed_data(scored)
     first = (scored or list(records))[0]
-    ranking = rank_models({r.model: r.per_patient for r in scored if r.kind == "model" and _is_measured(r)}, seed=seed)
+    measured = [r for r in scored if r.kind == "model" and _is_measured(r)]
+    if first.task == "survival":
+        ranking = rank_replicates({r.model: (r.headline.mean or 0.0, r.replicates) for r in measured})
+    else:
+        ranking = rank_models({r.model: r.per_patient for r in measured}, seed=seed)
     rows = sorted((_row(record, ranking, timings) for record in records), key=_place)
     cohort, titles = describe_cohort(first.cohort), {row.model: row.title for row in rows}
     return Leaderboard(
         protocol=first.protocol,
+        board=first.board,
+        task=first.task,
         version=first.protocol_version,
-        title=first.protocol_title or first.protocol,
+        title=(first.protocol_title or first.protocol) + (f": {first.board}" if first.board else ""),
         profile=", ".join(sorted({r.profile for r in records} - {PREDICTIONS_ONLY})) or first.profile,
         cohort=cohort,
         rows=tuple(rows),
@@ -181,14 +192,14 @@ def _refuse_mixed_data(scored: Sequence[ScoreRecord]) -> None:
             one, two, *_ = sorted(seen.values())
             raise UserError(
                 f"{one!r} and {two!r} were scored on a different {name}",
-                where=scored[0].protocol,
+                where=" ".join(filter(None, (scored[0].protocol, scored[0].board))),
                 expected=f"one {name} hash in a leaderboard",
                 remedy="run `dvc repro` to predict and score all models anew",
             )
 
 
 def _is_measured(record: ScoreRecord) -> bool:
-    return record.headline.mean is not None and bool(record.per_patient)
+    return record.headline.mean is not None and bool(record.per_patient or record.replicates)
 
 
 def _group(record: ScoreRecord) -> Group:
@@ -222,6 +233,7 @@ def _row(record: ScoreRecord, ranking: Ranking, timings: Path | None) -> Row:
         per_patient=dict(sorted(record.per_patient.items())),
         per_gene=tuple(sorted(record.per_gene, key=lambda row: str(row.get("gene", "")))),
         biology=tuple(record.biology),
+        survival=record.survival,
         hashes=record.hashes,
         libraries=record.libraries,
     )

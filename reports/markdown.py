@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from reports.claims import Claim
-from reports.leaderboard import HEADLINE_MEANS, Leaderboard, Row
+from reports.leaderboard import Leaderboard, Row
 from reports.tables import CLAIM_TITLES, claim_cells, cohort_text, columns, counted, tie_lines
 
 
@@ -40,7 +40,7 @@ def _section(board: Leaderboard) -> list[str]:
     parts = [
         f"## {escape(board.title)}",
         f"Protocol `{board.protocol}` version {escape(board.version)} · profile {escape(board.profile)} · "
-        f"cohort {escape(cohort_text(board.cohort))}. Headline: {HEADLINE_MEANS}.",
+        f"cohort {escape(cohort_text(board.cohort))}. Headline: {board.metrics.means}.",
     ]
     parts += [f"> **{notice.level.capitalize()}:** {escape(notice.text)}" for notice in board.notices]
     shown = [row for row in board.rows if row.group != "skipped"]

@@ -10,6 +10,9 @@ from protocols.metrics.bootstrap import UNRELIABLE_BELOW
 from protocols.records import ScoreRecord
 from reports.describe import PREDICTIONS_ONLY, Cohort, describe_weights
 
+FEW_EVENTS = 100
+"""Events below which a C-index has a standard error of about 0.03 or more."""
+
 
 @dataclass(frozen=True)
 class Notice:
@@ -26,6 +29,7 @@ def collect_notices(records: Sequence[ScoreRecord], cohort: Cohort) -> tuple[Not
         _about_patients(records),
         _about_identity(cohort),
         _about_profiles(records),
+        *_about_follow_up(records, cohort),
     ]
     if not any(r.kind == "model" and r.status == "scored" for r in records):
         notices.append(Notice("warning", "No model has been scored: there is nothing to rank."))
@@ -76,6 +80,21 @@ def _about_identity(cohort: Cohort) -> Notice | None:
         f"{unknown} slide{' has no' if unknown == 1 else 's have no'} known patient: that training and test share no "
         "patient is unverifiable, and each such slide counts as a patient of its own.",
     )
+
+
+def _about_follow_up(records: Sequence[ScoreRecord], cohort: Cohort) -> list[Notice]:
+    if not records or records[0].task != "survival":
+        return []
+    notices = [
+        Notice(
+            "note",
+            "Log-rank p-values describe the curves: the folds' training patients overlap and many models are looked "
+            "at, so they are no tests. Ranks come from paired resampling of patients.",
+        )
+    ]
+    if cohort.events is not None and cohort.events < FEW_EVENTS:
+        notices.append(Notice("warning", f"Only {cohort.events} events: differences between models are mostly noise."))
+    return notices
 
 
 def _about_profiles(records: Sequence[ScoreRecord]) -> Notice | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from reports.claims import Claim
-from reports.leaderboard import DIFFICULTY, HEADLINE_MEANS, HEADLINE_TITLE, SECONDARY, Leaderboard, Row
+from reports.leaderboard import DIFFICULTY, Leaderboard, Row
+from reports.metrics import METRICS
 from reports.page_data import page_data, to_script
 from reports.tables import (
     CLAIM_TITLES,
@@ -32,7 +33,7 @@ from reports.tables import (
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = ("page.css", "plots.css")
-SCRIPTS = ("core.js", "table.js", "ranks.js", "genes.js", "maps.js", "staircase.js", "start.js")
+SCRIPTS = ("core.js", "table.js", "ranks.js", "genes.js", "maps.js", "curves.js", "staircase.js", "start.js")
 BAR_WIDTH = 112
 """Width of the small interval bar in the table, in CSS pixels."""
 
@@ -72,9 +73,7 @@ def page(boards: Sequence[Leaderboard], claims: Sequence[Claim], maps: Mapping[s
         tie_lines=tie_lines,
         verdict=verdict,
         weights_text=weights_text,
-        SECONDARY=SECONDARY,
-        HEADLINE_MEANS=HEADLINE_MEANS,
-        HEADLINE_TITLE=HEADLINE_TITLE,
+        METRICS=METRICS,
         BAR_WIDTH=BAR_WIDTH,
     )
     return environment.get_template("page.html.j2").render(
@@ -88,7 +87,9 @@ def page(boards: Sequence[Leaderboard], claims: Sequence[Claim], maps: Mapping[s
         cohorts=sorted({f"{board.cohort.name}, {board.cohort.nature}" for board in boards}),
         profiles=sorted({board.profile for board in boards}),
         steps=[board for board in boards if board.protocol in DIFFICULTY],
-        matrix=matrix(boards),
+        matrices=[
+            (METRICS[task], own, matrix(own)) for task in METRICS if (own := [b for b in boards if b.task == task])
+        ],
         claim_titles=CLAIM_TITLES,
         claims=[(claim, claim_cells(claim)) for claim in claims],
         style=Markup("\n".join(_asset(name) for name in STYLES)),
@@ -98,20 +99,22 @@ def page(boards: Sequence[Leaderboard], claims: Sequence[Claim], maps: Mapping[s
 
 
 def short_titles(boards: Sequence[Leaderboard]) -> dict[str, str]:
-    """Titles by protocol without the closing words that all of them share; for tabs and axes."""
+    """Titles by board without the closing words that all of them share; for tabs and axes."""
+    named = {b.key: f"{b.task.capitalize()}, {b.board}" for b in boards if b.board}
+    boards = [board for board in boards if not board.board]
     words = [board.title.split() for board in boards]
     shared = 0
     while len(words) > 1 and all(len(w) > shared + 1 for w in words) and len({w[-1 - shared] for w in words}) == 1:
         shared += 1
-    return {b.protocol: " ".join(w[: len(w) - shared]) for b, w in zip(boards, words, strict=True)}
+    return {b.key: " ".join(w[: len(w) - shared]) for b, w in zip(boards, words, strict=True)} | named
 
 
 def matrix(boards: Sequence[Leaderboard]) -> list[tuple[str, str, list[Row | None]]]:
     """Models down, protocols across: ``(title, kind, one row or None a protocol)``, best mean rank first."""
-    cells = {(board.protocol, row.model): row for board in boards for row in board.rows}
+    cells = {(board.key, row.model): row for board in boards for row in board.rows}
     lines = []
     for model in {row.model for board in boards for row in board.rows}:
-        line = [cells.get((board.protocol, model)) for board in boards]
+        line = [cells.get((board.key, model)) for board in boards]
         there = [row for row in line if row is not None]
         means = [row.headline.mean for row in there if row.headline.mean is not None]
         reference = there[0].kind != "model"
@@ -124,8 +127,9 @@ def _asset(name: str) -> str:
 
 
 def _bar(board: Leaderboard, row: Row) -> Bar:
-    """Place a row's interval on the scale that all rows of the leaderboard share; the scale always holds zero."""
-    values = [0.0]
+    """Place a row's interval on the scale that all rows share; the value of no insight is always on it."""
+    nothing = board.metrics.nothing
+    values = [nothing]
     for other in board.rows:
         values += [v for v in (other.headline.low, other.headline.mean, other.headline.high) if v is not None]
     low, high = min(values), max(values)
@@ -134,5 +138,5 @@ def _bar(board: Leaderboard, row: Row) -> Bar:
     def place(value: float | None) -> float | None:
         return None if value is None else round(4 + (BAR_WIDTH - 8) * (value - low) / span, 1)
 
-    zero = place(0.0) or 0.0
+    zero = place(nothing) or 0.0
     return Bar(zero, place(row.headline.low), place(row.headline.mean), place(row.headline.high))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reports.curves import curves_of
 from reports.leaderboard import DIFFICULTY, Leaderboard, Row
 from reports.tables import columns
 
@@ -19,7 +20,7 @@ def page_data(
 ) -> dict[str, Any]:
     """Everything that the page's script reads, as JSON values."""
     return {
-        "boards": [{**_board(b, maps.get(b.protocol, [])), "short": short[b.protocol]} for b in boards],
+        "boards": [{**_board(b, maps.get(b.key, [])), "short": short[b.key]} for b in boards],
         "staircase": [b.protocol for b in boards if b.protocol in DIFFICULTY],
         "viridis": viridis(),
     }
@@ -42,7 +43,9 @@ def viridis() -> list[list[int]]:
 def _board(board: Leaderboard, maps: list[dict[str, Any]]) -> dict[str, Any]:
     shown = columns(board)
     return {
-        "protocol": board.protocol,
+        "protocol": board.key,
+        "axis": board.metrics.axis,
+        "nothing": board.metrics.nothing,
         "title": board.title,
         "rows": [
             {
@@ -61,6 +64,7 @@ def _board(board: Leaderboard, maps: list[dict[str, Any]]) -> dict[str, Any]:
         ],
         "genes": _genes([row for row in board.rows if row.per_gene]),
         "maps": maps,
+        "curves": {row.model: curves_of(row) for row in board.rows if row.curves},
     }
 
 

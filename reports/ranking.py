@@ -6,7 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from protocols.metrics.bootstrap import Ranked, minimum_detectable_difference, ranks_with_ties
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.metrics.bootstrap import PERCENTILES, Ranked, minimum_detectable_difference, ranks_with_ties
+
+POWER_FACTOR = 2.8
+"""1.96 + 0.84: standard normal quantiles of the 5 % level (two-sided) and of 80 % power."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,35 @@ def rank_models(per_model: Mapping[str, Mapping[str, float]], *, seed: int) -> R
     """Rank models by the paired bootstrap over patients; rank = 1 + the number of significantly better models."""
     ranked = ranks_with_ties(per_model, seed)
     return Ranking({entry.model: entry.rank for entry in ranked}, _ties(ranked), _detectable(ranked, per_model))
+
+
+def rank_replicates(per_model: Mapping[str, tuple[float, Sequence[float]]]) -> Ranking:
+    """Rank models by a headline that is no mean over patients: ``(value, its value in each patient resample)``.
+
+    The resamples are the same for every model, so their differences are paired: a model is better if the 95 % interval
+    of its difference leaves out zero. The detectable difference is 2.8 standard errors of the paired difference (80 %
+    power at the 5 % level, normal approximation).
+    """
+    models = sorted(per_model)
+    better = dict.fromkeys(models, 0)
+    for i, a in enumerate(models):
+        for b in models[i + 1 :]:
+            low, high = np.percentile(_differences(per_model[a][1], per_model[b][1]), PERCENTILES)
+            better[b] += int(low > 0)
+            better[a] += int(high < 0)
+    rows = [Ranked(model, 1 + better[model], per_model[model][0], None, None) for model in models]
+    ranked = sorted(rows, key=lambda row: (row.rank, -row.mean, row.model))
+    detectable = None
+    if len(ranked) > 1:
+        best, second = (entry.model for entry in ranked[:2])
+        spread = float(np.std(_differences(per_model[best][1], per_model[second][1]), ddof=1))
+        detectable = Detectable(best, second, POWER_FACTOR * spread)
+    return Ranking({entry.model: entry.rank for entry in ranked}, _ties(ranked), detectable)
+
+
+def _differences(a: Sequence[float], b: Sequence[float]) -> NDArray[np.float64]:
+    """Resample by resample. Of unequal numbers (an undefined resample was dropped) nothing is paired: no difference."""
+    return np.subtract(a, b) if len(a) == len(b) else np.zeros(2)
 
 
 def _ties(ranked: Sequence[Ranked]) -> tuple[tuple[int, tuple[str, ...]], ...]:

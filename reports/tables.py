@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from protocols.records import Interval
 from reports.claims import HEADLINE, Claim, measured_key
 from reports.describe import Cohort, Cost, Weights
-from reports.leaderboard import HEADLINE_TITLE, SECONDARY, SECONDARY_HINTS, Leaderboard, Row
+from reports.leaderboard import Leaderboard, Row
+from reports.metrics import Secondary
 from reports.notices import Notice
 
 MISSING = "n/a"
@@ -81,7 +83,7 @@ def published_with_source(claims: Sequence[Claim]) -> str:
 
 def headline_claims(claims: Sequence[Claim]) -> tuple[Claim, ...]:
     """The claims about the headline metric; the claims table shows the others too."""
-    return tuple(claim for claim in claims if measured_key(claim.metric) == HEADLINE)
+    return tuple(claim for claim in claims if measured_key(claim.metric, claim.task) == HEADLINE)
 
 
 def verdict(claims: Sequence[Claim]) -> str:
@@ -96,8 +98,10 @@ def weights_text(weights: Weights) -> str:
 
 
 def cohort_text(cohort: Cohort) -> str:
-    sizes = (("slide", cohort.slides), ("patient", cohort.patients), (cohort.unit, cohort.cells))
+    sizes = [("slide", cohort.slides or None), ("patient", cohort.patients)]
+    sizes += [("event", cohort.events)] if cohort.unit == "patient" else [(cohort.unit, cohort.cells)]
     counted = [f"{count(size)} {name}{'' if size == 1 else 's'}" for name, size in sizes if size is not None]
+    counted += [f"endpoint {cohort.endpoint}"] if cohort.endpoint else []
     return f"{cohort.name}, {cohort.nature}" + (f": {', '.join(counted)}" if counted else "")
 
 
@@ -118,11 +122,11 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
     return (
         Column("rank", "Rank", rank_text, lambda row: row.rank, hint="1 + number of significantly better models"),
         Column("model", "Model", lambda row: row.title, lambda row: row.title.lower(), numeric=False),
-        Column("mean", HEADLINE_TITLE, lambda row: number(row.headline.mean), lambda row: row.headline.mean),
+        Column("mean", board.metrics.headline, lambda row: number(row.headline.mean), lambda row: row.headline.mean),
         Column("ci", "95 % CI", lambda row: interval(row.headline), lambda row: row.headline.low,
                hint="percentile bootstrap over patients"),
         Column("n", "Patients", lambda row: count(row.headline.n_patients), lambda row: row.headline.n_patients),
-        *(_secondary(key) for key in board.secondary),
+        *(_secondary(key, board.metrics.secondary[key]) for key in board.secondary),
         Column("published", "Published", lambda row: published_with_source(row.claims), _published_value,
                hint="as its paper prints it"),
         Column("verdict", "Verdict", lambda row: verdict(row.claims), lambda row: verdict(row.claims), numeric=False),
@@ -134,14 +138,22 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def _secondary(key: str) -> Column:
+def _secondary(key: str, metric: Secondary) -> Column:
+    write = p_value if metric.form == "p" else number
     return Column(
         key,
-        SECONDARY[key],
-        lambda row: number(row.summary.get(key)),
+        metric.title,
+        lambda row: write(row.summary.get(key)),
         lambda row: row.summary.get(key),
-        hint=SECONDARY_HINTS[key],
+        hint=metric.hint,
     )
+
+
+def p_value(value: float | None) -> str:
+    """Three digits, and below a thousandth the order of magnitude alone."""
+    if value is None:
+        return MISSING
+    return number(value) if value >= 0.001 else f"< 1e{MINUS}{-math.ceil(math.log10(max(value, 1e-300)))}"
 
 
 def _published_value(row: Row) -> float | None:

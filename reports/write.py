@@ -45,8 +45,8 @@ def write_reports(scores: Path | Sequence[Path], out: Path, *, seed: int, timing
     boards, claims = build_leaderboards(records, seed, timings=timings), all_claims(records)
     folders: dict[str, dict[str, Path]] = defaultdict(dict)
     for record, folder in cells:
-        if record.status == "scored":
-            folders[record.protocol][record.model] = folder
+        if record.status == "scored" and record.task == "expression":
+            folders[record.protocol][record.model] = folder  # survival has no maps
     maps = encode_maps({protocol: read_maps(by_model) for protocol, by_model in folders.items()}, seed)
     texts = {
         "html": ("index.html", page(boards, claims, maps)),
@@ -66,5 +66,5 @@ def write_reports(scores: Path | Sequence[Path], out: Path, *, seed: int, timing
 
 def _remove_others(folder: Path, kept: Sequence[Path]) -> None:
     for path in folder.glob("*"):
-        if path not in kept and re.fullmatch(r"(ranks|genes)_.*\.(png|svg)", path.name):
+        if path not in kept and re.fullmatch(r"(ranks|genes|curves)_.*\.(png|svg)", path.name):
             path.unlink()

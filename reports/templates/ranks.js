@@ -7,17 +7,17 @@ function drawRanks(panel, board) {
   // On a narrow screen the name stands above its line, so that the plot keeps the whole width.
   const step = narrow ? 46 : 30, top = 8, bottom = 40, left = narrow ? 10 : 260, right = narrow ? 14 : 70;
   const height = top + step * rows.length + bottom;
-  const { svg, width } = canvasFor(box, height, "Mean Pearson r and 95 % interval of every row");
+  const { svg, width } = canvasFor(box, height, `${board.axis} and 95 % interval of every row`);
   const values = rows.flatMap((r) => [r.low, r.mean, r.high, ...r.patients.map((p) => p[1])]).filter((v) => v !== null);
-  const low = Math.min(0, ...values), high = Math.max(0.1, ...values), pad = (high - low) * 0.03;
+  const low = Math.min(board.nothing, ...values), high = Math.max(board.nothing + 0.1, ...values), pad = (high - low) * 0.03;
   const x = (value) => left + ((value - low + pad) / (high - low + 2 * pad)) * (width - left - right);
   const end = height - bottom;
   const axis = ticks(low, high, narrow ? 4 : 8);
   for (const value of axis.values) {
-    draw(svg, "line", { class: Math.abs(value) < 1e-9 ? "zero" : "gridline", x1: x(value), x2: x(value), y1: top, y2: end });
+    draw(svg, "line", { class: Math.abs(value - board.nothing) < 1e-9 ? "zero" : "gridline", x1: x(value), x2: x(value), y1: top, y2: end });
     draw(svg, "text", { class: "mid", x: x(value), y: end + 16 }, number(value, axis.digits));
   }
-  draw(svg, "text", { class: "mid", x: (left + width - right) / 2, y: end + 34 }, "Pearson r");
+  draw(svg, "text", { class: "mid", x: (left + width - right) / 2, y: end + 34 }, board.axis);
   for (const row of rows.filter((r) => r.kind !== "model")) {
     draw(svg, "line", { class: `reference stroke-${kindOf(row)}`, x1: x(row.mean), x2: x(row.mean), y1: top, y2: end });
   }
@@ -42,6 +42,6 @@ function drawRanks(panel, board) {
     const place = row.rank === null ? row.kind : `rank ${row.rank}`;
     const spread = row.low === null ? "" : `\n95 % CI ${number(row.low)} to ${number(row.high)}`;
     const patients = row.patients.slice(0, 12).map(([p, v]) => `${p} ${number(v, 2)}`).join(", ");
-    explain(hit, `${row.title} (${place})\nr ${number(row.mean)}${spread}\n${patients}${row.patients.length > 12 ? ", …" : ""}`);
+    explain(hit, `${row.title} (${place})\n${board.axis} ${number(row.mean)}${spread}\n${patients}${row.patients.length > 12 ? ", …" : ""}`);
   });
 }

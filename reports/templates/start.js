@@ -5,7 +5,10 @@ const drawings = new Map([["overview", [makeStaircase()]]]);
 for (const panel of all("[data-board]")) {
   const board = DATA.boards[Number(panel.dataset.board)];
   makeTable(panel, board);
-  drawings.set(panel.id, [() => drawRanks(panel, board), makeGenes(panel, board), makeMaps(panel, board)]);
+  const plots = [() => drawRanks(panel, board)];
+  if (one(".genes-plot", panel)) plots.push(makeGenes(panel, board), makeMaps(panel, board));
+  if (one(".curves-plot", panel)) plots.push(makeCurves(panel, board));
+  drawings.set(panel.id, plots);
 }
 const redraw = (id) => { for (const drawing of drawings.get(id) || []) drawing(); };
 

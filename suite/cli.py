@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from protocols.errors import UserError
+
+if TYPE_CHECKING:
+    from protocols.survival_contract import SurvivalModel
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,22 +64,45 @@ def stage_audit(protocol: Name) -> None:
     audit.run(read_config(), protocol)
 
 
+@stage.command("patients")
+def stage_patients(protocol: Name, cohort: Name) -> None:
+    """Read one cohort of patients, make its folds and check them for leaks."""
+    from suite.config import read_config
+    from suite.stages import patients
+
+    patients.run(read_config(), protocol, cohort)
+
+
 @stage.command("predict")
 def stage_predict(protocol: Name, model: Name) -> None:
     """Fit and predict one cell of the matrix."""
+    from protocols import task_of
     from suite.config import read_config
-    from suite.stages import predict
 
-    predict.run(read_config(), protocol, model)
+    if task_of(protocol) == "survival":
+        from suite.stages import survival_predict
+
+        survival_predict.run(read_config(), protocol, model)
+    else:
+        from suite.stages import predict
+
+        predict.run(read_config(), protocol, model)
 
 
 @stage.command("score")
 def stage_score(protocol: Name, model: Name) -> None:
     """Score one cell of the matrix."""
+    from protocols import task_of
     from suite.config import read_config
-    from suite.stages import score
 
-    score.run(read_config(), protocol, model)
+    if task_of(protocol) == "survival":
+        from suite.stages import survival_score
+
+        survival_score.run(read_config(), protocol, model)
+    else:
+        from suite.stages import score
+
+        score.run(read_config(), protocol, model)
 
 
 @stage.command("report")
@@ -110,27 +136,36 @@ def leaderboards() -> None:
 def list_known() -> None:
     """Protocols and models that can be named in params.yaml."""
     from baselines.registry import BUILTIN, load_model_class
-    from protocols import PROTOCOLS, load_protocol
+    from protocols import EXPRESSION, SURVIVAL, load_protocol, load_survival_protocol
 
+    questions = {name: load_protocol(name).question for name in EXPRESSION}
+    questions |= {name: load_survival_protocol(name).question for name in SURVIVAL}
     typer.echo("protocols")
-    for name in PROTOCOLS:
-        typer.echo(f"  {name:<18}{load_protocol(name).question}")
-    typer.echo("models")
-    for name in sorted(BUILTIN):
-        card = load_model_class(name, {}, Path.cwd()).card
-        typer.echo(f"  {name:<18}{card.title} [{card.kind}]")
+    for name, question in questions.items():
+        typer.echo(f"  {name:<26}{question}")
+    cards = [load_model_class(name, {}, Path.cwd()).card for name in sorted(BUILTIN)]
+    for task in ("expression", "survival"):
+        typer.echo(f"models, {task}")
+        for card in cards:
+            if card.task == task:
+                typer.echo(f"  {card.name:<26}{card.title} [{card.kind}]")
 
 
 @app.command("new-model")
-def new_model(name: Name, folder: Annotated[Path, typer.Option(help="where to put the file")] = Path()) -> None:
+def new_model(
+    name: Name,
+    folder: Annotated[Path, typer.Option(help="where to put the file")] = Path(),
+    task: Annotated[str, typer.Option(help="expression or survival")] = "expression",
+) -> None:
     """Write the file that a new model starts from."""
     from suite.new_model import write_new_model
 
-    path = write_new_model(name, folder)
+    path = write_new_model(name, folder, task)
     class_name = "".join(word.capitalize() for word in name.split("_"))
     typer.echo(f"wrote {path}\nnext: slide2omics check {path}:{class_name}")
     typer.echo(
-        f"then, in params.yaml: add {name} under models, and under adapters `{name}: {path}:{class_name}`; dvc repro"
+        f"then, in params.yaml: add {name} under {'survival.' * (task == 'survival')}models, "
+        f"and under adapters `{name}: {path}:{class_name}`; dvc repro"
     )
 
 
@@ -140,6 +175,7 @@ def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, 
     from baselines.registry import UNNAMED, load_model_class
     from suite.config import PARAMS_FILE, read_config
     from suite.conformance import check_model
+    from suite.survival_conformance import check_survival_model
 
     adapters = dict(read_config().adapters) if PARAMS_FILE.exists() else {}
     if ":" in model or "@" in model:
@@ -149,7 +185,11 @@ def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, 
     else:
         model_class, name = load_model_class(model, adapters, Path.cwd()), model
     failed = 0
-    for result in check_model(model_class, name):
+    if model_class.card.task == "survival":
+        results = check_survival_model(cast("type[SurvivalModel]", model_class), name)
+    else:
+        results = check_model(model_class, name)
+    for result in results:
         failed += bool(result.problem)
         typer.echo(f"{'✗' if result.problem else '✓'} {result.check}")
         if result.problem:
@@ -162,28 +202,45 @@ def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, 
 @app.command()
 def score(
     protocol: Name,
-    predictions: Annotated[Path, typer.Option(help="table: slide, cell_id, one column a gene (and fold)")],
-    model: Annotated[str, typer.Option(help="the name it gets on the leaderboard")],
+    predictions: Annotated[Path, typer.Option(help="table of answers; `slide2omics units` says for whom")],
+    model: Annotated[str | None, typer.Option(help="the name it gets on the leaderboard")] = None,
     note: Annotated[str, typer.Option(help="where the predictions come from")] = "",
 ) -> None:
-    """Score predictions made elsewhere and put them on the leaderboard."""
-    from suite.config import read_config
-    from suite.submissions import score_submission
+    """Score predictions made elsewhere and put them on the leaderboard.
 
-    record = score_submission(read_config(), protocol, model, predictions, note)
-    headline = record.headline
-    interval = "" if headline.low is None else f" (95 % CI {headline.low:.3f} to {headline.high:.3f})"
-    mean = "undefined" if headline.mean is None else f"{headline.mean:.3f}"
-    typer.echo(f"{model} on {protocol}: Pearson per slide {mean}{interval}, {headline.n_patients} patients")
+    Columns: slide, cell_id, one a gene (and fold). Of a survival protocol: cohort, fold, patient, risk, optional
+    S(<months>), and model, if there are several.
+    """
+    from protocols import task_of
+    from suite.config import read_config
+
+    if task_of(protocol) == "survival":
+        from suite.survival.submissions import score_survival_submission
+
+        records = score_survival_submission(read_config(), protocol, model, predictions, note)
+        metric = "Harrell's C, mean of folds"
+    else:
+        from suite.submissions import score_submission
+
+        if model is None:
+            raise UserError("no name", where="--model", expected="the model's name", remedy="give --model NAME")
+        records = [score_submission(read_config(), protocol, model, predictions, note)]
+        metric = "Pearson per slide"
+    for record in records:
+        headline, board = record.headline, f" {record.board}" if record.board else ""
+        interval = "" if headline.low is None else f" (95 % CI {headline.low:.3f} to {headline.high:.3f})"
+        mean = "undefined" if headline.mean is None else f"{headline.mean:.3f}"
+        typer.echo(f"{record.model} on {protocol}{board}: {metric} {mean}{interval}, {headline.n_patients} patients")
     typer.echo("`slide2omics report` puts it on the page")
 
 
 @app.command()
 def units(protocol: Name, out: Annotated[Path, typer.Option(help="CSV to write")]) -> None:
-    """Write who is trained on and who must be predicted: fold, role, slide, cell_id, x_px, y_px."""
+    """Write who is trained on and who must be predicted: fold, role, and slide, cell_id, x_px, y_px or patient."""
+    from suite.config import read_config
     from suite.export import write_units
 
-    typer.echo(f"{write_units(protocol, out)} rows in {out}")
+    typer.echo(f"{write_units(read_config(), protocol, out)} rows in {out}")
 
 
 @app.command()
@@ -192,11 +249,14 @@ def phantom(
     profile: Annotated[str, typer.Option(help="mini or full")] = "mini",
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
-    """Simulate the phantom cohort (the default data, or a larger one)."""
+    """Simulate the phantom (the default data, or a larger one): cells in OUT/phantom, patients in OUT/phantom_tcga."""
     from protocols.phantom.generate import generate
     from protocols.phantom.settings import preset
+    from protocols.phantom.tcga import generate_tcga
+    from protocols.phantom.tcga_settings import tcga_preset
 
-    generate(out, preset(profile), seed, progress=typer.echo)
+    generate(out / "phantom", preset(profile), seed, progress=typer.echo)
+    generate_tcga(out / "phantom_tcga", tcga_preset(profile), seed, progress=typer.echo)
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from protocols.contract import Settings
 from protocols.errors import UserError, did_you_mean
@@ -50,6 +50,50 @@ class SplitConfig(Strict):
     min_units: int = Field(default=40, ge=3)
 
 
+class PatientCohortConfig(Strict):
+    """One cohort of patients; paths but ``root`` and ``truth`` are relative to ``root``. See docs/survival.md."""
+
+    reader: str
+    root: Path
+    table: str | None = None
+    outcome: str | None = None
+    clinical: str | None = None
+    genomic: str | None = None
+    slides: str | None = None
+    signatures: str | None = None
+    splits: str | None = None
+    endpoint: str = "overall survival"
+    truth: Path | None = None
+    published_in: tuple[str, ...] = ()
+
+
+class TileConfig(Strict):
+    """How slides become tiles: their side in µm and in pixels, the tissue rule, and how many are drawn at most."""
+
+    um: float = Field(default=128.0, gt=0)
+    pixels: int = Field(default=256, ge=8)
+    max_tiles: int = Field(default=4000, ge=1)
+    tissue: str = "saturation"
+
+
+class SurvivalConfig(Strict):
+    """The survival protocol: its cohorts, its models, and the cohorts whose mean makes the ``average`` board."""
+
+    tile: TileConfig = TileConfig()
+    cohorts: dict[str, PatientCohortConfig] = Field(default_factory=dict)
+    average: list[str] = Field(default_factory=list)
+    models: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _average_is_of_cohorts(self) -> SurvivalConfig:
+        for name in self.average:
+            if name not in self.cohorts:
+                raise ValueError(f"only names under survival.cohorts ({did_you_mean(name, self.cohorts)})")
+        if self.models and not self.cohorts:
+            raise ValueError("cohorts for the models, or no models")
+        return self
+
+
 class Config(Strict):
     """Everything in ``params.yaml``."""
 
@@ -63,6 +107,7 @@ class Config(Strict):
     split: SplitConfig
     protocols: list[str]
     models: list[str]
+    survival: SurvivalConfig = SurvivalConfig()
     adapters: dict[str, str] = Field(default_factory=dict)
     weights: dict[str, dict[str, str]] = Field(default_factory=dict)
 
@@ -135,7 +180,10 @@ def _readable(error: ValidationError, path: Path) -> UserError:
 def _known_keys(location: tuple[Any, ...]) -> list[str]:
     model: type[BaseModel] = Config
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else model  # a mapping's own key: its values are checked like any
+        if get_origin(annotation) is dict:
+            annotation = get_args(annotation)[1]
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
         model = annotation

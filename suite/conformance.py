@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from protocols.contract import Card, FloatArray, Model, Pretrains, Settings
+from protocols.contract import Card, FloatArray, Model, Pretrains, Settings, Task
 from protocols.toy import inputs_of, toy_training
 from protocols.views import TrainingView
 from suite.stages.predict import checked_answer
@@ -40,6 +40,11 @@ def check_model(model_class: type[Model], name: str, settings: Settings | None =
         ("fitting again starts afresh", run.refit),
         ("global random state is left as found", run.global_state),
     ]
+    yield from results_of(checks)
+
+
+def results_of(checks: Sequence[tuple[str, Callable[[], None]]]) -> Iterator[CheckResult]:
+    """Run named checks; an error of any kind is that check's problem, with the line where it came up."""
     for check, action in checks:
         try:
             with redirect_stdout(io.StringIO()):
@@ -50,6 +55,17 @@ def check_model(model_class: type[Model], name: str, settings: Settings | None =
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
             yield CheckResult(check, f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})")
+
+
+def check_card(model_class: type, name: str, task: Task) -> None:
+    """The card is there, whole, of the right task and carries the model's name; fit and predict can be called."""
+    card = getattr(model_class, "card", None)
+    require(isinstance(card, Card), f"no class attribute card = Card(...), found {card!r}")
+    require(card is not None and card.name == name, f"card.name is {card and card.name!r}, expected {name!r}")
+    require(bool(card and card.title), "card.title is empty")
+    require(card is not None and card.task == task, f"card.task is {card and card.task!r}, expected {task!r}")
+    for method in ("fit", "predict"):
+        require(callable(getattr(model_class, method, None)), f"no method {method}")
 
 
 class _Run:
@@ -63,14 +79,7 @@ class _Run:
         self._first: FloatArray | None = None
 
     def card(self) -> None:
-        card = getattr(self.model_class, "card", None)
-        require(isinstance(card, Card), f"no class attribute card = Card(...), found {card!r}")
-        require(
-            card is not None and card.name == self.name, f"card.name is {card and card.name!r}, expected {self.name!r}"
-        )
-        require(bool(card and card.title), "card.title is empty")
-        for method in ("fit", "predict"):
-            require(callable(getattr(self.model_class, method, None)), f"no method {method}")
+        check_card(self.model_class, self.name, "expression")
 
     def answers(self) -> None:
         self._answer(self.data)
@@ -111,7 +120,7 @@ class _Run:
         _close(again, self._once(), "a second fit on the same instance answers differently")
 
     def global_state(self) -> None:
-        with _known_global_state() as untouched:
+        with known_global_state() as untouched:
             self._answer(self.data)
             require(untouched(), "random or numpy.random was drawn from or seeded: use train.settings.seed")
 
@@ -147,7 +156,7 @@ def _training(data: TrainingView, at: np.ndarray) -> TrainingView:
 
 
 @contextmanager
-def _known_global_state() -> Iterator[Callable[[], bool]]:
+def known_global_state() -> Iterator[Callable[[], bool]]:
     """Put the generators that nobody should touch into a known state; yields whether they still are, and restores."""
     import random
 

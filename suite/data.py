@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from protocols.cohorts.crops import CohortCrops
 from protocols.cohorts.store import CohortStore
@@ -118,8 +117,7 @@ def reachable(store: CohortStore, truth: Path | None) -> dict[tuple[str, str], t
     }
 
 
-def rare_cells(truth: Path, slide: str, cell_ids: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Which cells the phantom drew as its rare type."""
+def rare_cells(truth: Path, slide: str) -> pd.Series[bool]:
+    """Which of a slide's cells (by id) the phantom drew as its rare type."""
     table = pd.read_parquet(truth / CELL_TRUTH_FOLDER / f"{slide}.parquet", columns=["cell_id", "cell_type"])
-    kind = table.set_index("cell_id")["cell_type"].reindex(cell_ids)
-    return np.asarray(kind == RARE_TYPE, dtype=bool)
+    return table.set_index("cell_id")["cell_type"] == RARE_TYPE

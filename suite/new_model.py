@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from protocols.errors import UserError
+from protocols.errors import UserError, look_up
 
 TEMPLATE = '''"""{title}: say here in one line what is new about it."""
 
@@ -34,8 +34,47 @@ class {class_name}:
 '''
 
 
-def write_new_model(name: str, folder: Path) -> Path:
-    """Write ``<folder>/<name>.py``; an existing file is never overwritten."""
+SURVIVAL_TEMPLATE = '''"""{title}: say here in one line what is new about it."""
+
+import numpy as np
+from sksurv.linear_model import CoxPHSurvivalAnalysis
+from sksurv.util import Surv
+
+from protocols.contract import Card
+from protocols.survival_contract import SurvivalPrediction
+
+
+class {class_name}:
+    card = Card(
+        name="{name}",
+        title="{title}",
+        task="survival",
+        encoder="uni",  # tiles of every slide, embedded once for everybody; drop it and "slides" if you read no image
+        needs=("slides", "clinical"),
+        training_overlap="unknown",
+    )
+
+    def fit(self, train):
+        """Learn. train.bag(i) is (tiles, d) of patient i; train.genomic, train.clinical (n, …), NaN where missing."""
+        x = self._features(train)
+        self.middle, self.spread = x.mean(axis=0), x.std(axis=0) + 1e-6
+        self.cox = CoxPHSurvivalAnalysis(alpha=100.0)
+        self.cox.fit((x - self.middle) / self.spread, Surv.from_arrays(train.event, train.time))
+
+    def predict(self, test):
+        """Risks (n,), higher = earlier event; curves are optional. `test` has no follow-up."""
+        return SurvivalPrediction(self.cox.predict((self._features(test) - self.middle) / self.spread))
+
+    def _features(self, data):
+        bags = np.array([data.bag(i).mean(axis=0) for i in range(len(data))], dtype=float)
+        return np.nan_to_num(np.column_stack([bags, data.clinical]))
+'''
+TEMPLATES = {"expression": TEMPLATE, "survival": SURVIVAL_TEMPLATE}
+
+
+def write_new_model(name: str, folder: Path, task: str = "expression") -> Path:
+    """Write ``<folder>/<name>.py``, a model of that task; an existing file is never overwritten."""
+    template = look_up(task, TEMPLATES, kind="task", where="new-model")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UserError(
             f"{name!r} is no model name", where="new-model", expected="lower_case_words", remedy="e.g. my_model"
@@ -44,5 +83,5 @@ def write_new_model(name: str, folder: Path) -> Path:
     if path.exists():
         raise UserError("file exists", where=path, expected="a new file", remedy="choose another name or remove it")
     class_name = "".join(word.capitalize() for word in name.split("_"))
-    path.write_text(TEMPLATE.format(name=name, class_name=class_name, title=name.replace("_", " ").capitalize()))
+    path.write_text(template.format(name=name, class_name=class_name, title=name.replace("_", " ").capitalize()))
     return path

@@ -6,11 +6,13 @@ from pathlib import Path
 
 RUNS = Path("runs")
 COHORT = RUNS / "cohort"
+PATIENTS = RUNS / "patients"
 SPLITS = RUNS / "splits"
 AUDITS = RUNS / "audits"
 INPUTS = RUNS / "inputs"
 PREDICTIONS = RUNS / "predictions"
 SCORES = RUNS / "scores"
+METRICS = RUNS / "metrics"
 SUBMISSIONS = RUNS / "submissions"
 REPORTS = RUNS / "reports"
 CACHE = RUNS / "cache"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from protocols.contract import FloatArray
 from protocols.errors import UserError
 from protocols.files import write_text_whole, written_whole
 from protocols.protocol import Fold, Split
-from protocols.records import MAPS_FILE, METRICS_FILE, RECORD_FILE, UNITS_FILE, Interval, ScoreRecord
+from protocols.records import MAPS_FILE, RECORD_FILE, UNITS_FILE, Interval, ScoreRecord
 from protocols.scoring import ScoredBlock, Scores, score_blocks
 from suite.config import Config
 from suite.data import rare_cells, reachable
@@ -38,7 +39,7 @@ def score(config: Config, store: CohortStore, split: Split, read_fold: FoldReade
 def write_record(
     out: Path, store: CohortStore, split: Split, manifest: dict[str, Any], scores: Scores | None
 ) -> ScoreRecord:
-    """Write ``record.json``, ``metrics.json``, ``units.parquet`` and ``maps.parquet`` into ``out``."""
+    """Write ``record.json``, ``units.parquet`` and ``maps.parquet`` into ``out``."""
     protocol = load_protocol(manifest["protocol"])
     record = ScoreRecord(
         protocol=protocol.name,
@@ -66,7 +67,6 @@ def write_record(
         excluded=[asdict(item) for item in split.excluded],
     )
     out.mkdir(parents=True, exist_ok=True)
-    write_text_whole(out / METRICS_FILE, _metrics_json(record))
     empty = pd.DataFrame()  # a skipped cell has its files too: the pipeline counts on them
     for name, table in ((UNITS_FILE, scores.units if scores else empty), (MAPS_FILE, scores.maps if scores else empty)):
         with written_whole(out / name) as part:
@@ -157,6 +157,10 @@ def _blocks_per_slide(store: CohortStore, split: Split) -> Counter[str]:
 def _blocks(
     store: CohortStore, split: Split, read_fold: FoldReader, where: str, truth: Path | None
 ) -> Iterator[ScoredBlock]:
+    cell_ids = store.units["cell_id"].to_numpy()
+    labels: dict[str, pd.Series] = {}
+    if truth:
+        labels = {slide.slide: rare_cells(truth, slide.slide) for slide in store.slides}
     for fold in split.folds:
         predicted = aligned(read_fold(fold), store, fold, where)
         trained = store.measured_genes(fold.train)
@@ -169,12 +173,14 @@ def _blocks(
                 slide=slide.slide,
                 patient=slide.patient or f"unknown patient of {slide.slide}",
                 genes=fold.genes,
-                cell_id=store.units["cell_id"].to_numpy()[rows],
+                cell_id=cell_ids[rows],
                 xy_um=store.xy_um[rows],
                 truth=store.targets(rows, fold.genes),
                 predicted=predicted[at],
                 scored=np.array([gene in slide.genes and gene in trained for gene in fold.genes]),
-                rare_label=rare_cells(truth, slide.slide, store.units["cell_id"].to_numpy()[rows]) if truth else None,
+                rare_label=labels[slide.slide].loc[store.units["cell_id"].to_numpy()[rows]].to_numpy()
+                if truth
+                else None,
             )
 
 
@@ -184,9 +190,7 @@ def _hash_of_folds(manifest: dict[str, Any]) -> str:
     return sha256("\n".join(f"{fold['name']} {fold['sha256']}" for fold in manifest["folds"]).encode()).hexdigest()
 
 
-def _metrics_json(record: ScoreRecord) -> str:
+def metrics_json(record: ScoreRecord) -> str:
     """The few numbers that ``dvc metrics show`` prints."""
-    import json
-
     metrics = {"pearson": record.headline.mean, "low": record.headline.low, "high": record.headline.high}
     return json.dumps(metrics | {"spearman": record.summary.get("spearman_per_slide")}, indent=1, sort_keys=True) + "\n"

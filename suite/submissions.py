@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -33,10 +34,7 @@ def score_submission(config: Config, protocol_name: str, model: str, path: Path,
             expected="a name of its own",
             remedy="choose another",
         )
-    if not path.exists():
-        raise UserError("no such file", where=path, expected="a .parquet or .csv table", remedy="check the path")
-    reader = look_up(path.suffix, READERS, kind="kind of table", where=path)
-    table = reader(path)
+    table = read_table(path)
     store = CohortStore(COHORT)
     split, record = read_split(SPLITS / protocol_name)
     for name in ("slide", "cell_id"):
@@ -69,9 +67,29 @@ def score_submission(config: Config, protocol_name: str, model: str, path: Path,
 
     scores = score(config, store, split, read_fold, where=str(path))
     digest = sha256_of(path)
-    manifest = {
-        "protocol": protocol_name,
-        "protocol_version": record["version"],
+    manifest = predictions_only_manifest(config, protocol_name, str(record["version"]), model, note) | {
+        "weights": [{"part": "whole model", "source": "predictions only", "revision": None, "sha256": None}],
+        "cohort": store.hash,
+        "split": record["hash"],
+        "inputs": digest,
+        "skipped": None,
+        "folds": [{"name": path.name, "sha256": digest}],
+    }
+    return write_record(SUBMISSIONS / protocol_name / model, store, split, manifest, scores)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV or Parquet table that somebody handed in."""
+    if not path.exists():
+        raise UserError("no such file", where=path, expected="a .parquet or .csv table", remedy="check the path")
+    return look_up(path.suffix, READERS, kind="kind of table", where=path)(path)
+
+
+def predictions_only_manifest(config: Config, protocol: str, version: str, model: str, note: str) -> dict[str, Any]:
+    """What a manifest says of a model of which only predictions are known."""
+    return {
+        "protocol": protocol,
+        "protocol_version": version,
         "model": model,
         "card": {
             "name": model,
@@ -80,18 +98,11 @@ def score_submission(config: Config, protocol_name: str, model: str, path: Path,
             "published": [],
             "summary": note,
         },
-        "weights": [{"part": "whole model", "source": "predictions only", "revision": None, "sha256": None}],
         "profile": "predictions only",
         "seed": config.seed,
         "device": "unknown",
         "libraries": {},
-        "cohort": store.hash,
-        "split": record["hash"],
-        "inputs": digest,
-        "skipped": None,
-        "folds": [{"name": path.name, "sha256": digest}],
     }
-    return write_record(SUBMISSIONS / protocol_name / model, store, split, manifest, scores)
 
 
 def _fold_of_unit(store: CohortStore, folds: tuple[Fold, ...]) -> dict[tuple[str, str], str]:

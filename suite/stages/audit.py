@@ -20,9 +20,9 @@ from suite.places import AUDITS, COHORT, SPLITS
 def run(config: Config, protocol_name: str) -> None:
     """Write ``runs/audits/<protocol>.json``; a failed check raises after the report is written and shown."""
     protocol, store = load_protocol(protocol_name), CohortStore(COHORT)
-    split, _ = read_split(SPLITS / protocol.name)
+    split, record = read_split(SPLITS / protocol.name)
     findings = audit(protocol, store, split, config.split_settings())
-    report = audit_report(protocol, store, split, findings)
+    report = audit_report(protocol, store, split, findings) | {"split": record["hash"]}
     write_text_whole(AUDITS / f"{protocol.name}.json", json.dumps(report, indent=1, sort_keys=True) + "\n")
     show(protocol.name, findings, [f"{item.what}: {item.reason}" for item in split.excluded])
     failed = [finding for finding in findings if finding.verdict == "fail"]

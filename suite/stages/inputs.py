@@ -16,59 +16,72 @@ from typing import Any
 
 from baselines.registry import load_model_class, source_closure
 from protocols.cohorts.store import CohortStore
-from protocols.contract import Card, WeightsRecord
+from protocols.contract import Card, Task, WeightsRecord
 from protocols.errors import UserError
 from protocols.files import sha256_of, sha256_of_files, write_text_whole
 from suite.config import Config
 from suite.data import cohort_crops
 from suite.places import COHORT, EMBEDDINGS, INPUTS
 from suite.progress import steps
+from suite.stages.encoder_sources import encoder_sources, repository
+from suite.survival.bags import embed_cohorts
 from suite.workers import in_parallel
-
-ENCODER_SOURCES = [
-    Path("past_model/timm_import.py"),
-    *(
-        Path("baselines/shared") / name
-        for name in (
-            "encoders.py",
-            "encoder_modules.py",
-            "embedding.py",
-            "weights.py",
-            "checkpoint_keys.py",
-            "torch_run.py",
-        )
-    ),
-]
 
 
 def run(config: Config) -> None:
-    """Write ``runs/inputs/<model>.json`` for every model of ``params.yaml``."""
-    if len(set(config.models)) < len(config.models):
-        twice = sorted({name for name in config.models if config.models.count(name) > 1})
+    """Write ``runs/inputs/<model>.json`` for every model of ``params.yaml``, of every task."""
+    cards, records = resolve(config)
+    _refuse_unused_weights(config, cards)
+    expression, survival = config.models, config.survival.models
+    if expression:
+        embeddings = embed_all(config, CohortStore(COHORT), _encoders(cards, expression))
+        for name in expression:
+            encoder = cards[name].encoder
+            records[name]["embedding"] = embeddings[encoder] if encoder else None
+    if survival:
+        bags = embed_cohorts(config, _encoders(cards, survival))
+        for name in survival:
+            encoder = cards[name].encoder
+            records[name]["bags"] = {cohort: note for (cohort, of), note in bags.items() if of == encoder}
+    for name, record in records.items():
+        write_text_whole(INPUTS / f"{name}.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def resolve(config: Config) -> tuple[dict[str, Card], dict[str, dict[str, Any]]]:
+    """Every listed model's card, and its record up to the embedding."""
+    tasks: list[tuple[Task, list[str]]] = [("expression", config.models), ("survival", config.survival.models)]
+    listed = [name for _, names in tasks for name in names]
+    if len(set(listed)) < len(listed):
+        twice = sorted({name for name in listed if listed.count(name) > 1})
         raise UserError(
             f"model {twice[0]!r} is listed twice", where="params.yaml", expected="each once", remedy="drop one"
         )
-    store = CohortStore(COHORT)
     cards: dict[str, Card] = {}
     records: dict[str, dict[str, Any]] = {}
-    for name in config.models:
-        model = load_model_class(name, config.adapters, Path.cwd())
-        cards[name] = model.card
-        sources = source_closure(model)
-        records[name] = {
-            "model": name,
-            "adapter": config.adapters.get(name),
-            "card": model.card.to_dict(),
-            "sources": sha256_of_files(sources, _common_root(sources)),
-            "weights": config.settings(*weight_parts(name, model.card)).weights,
-        }
-    _refuse_unused_weights(config, cards)
-    encoders = sorted({card.encoder for card in cards.values() if card.encoder})
-    embeddings = embed_all(config, store, encoders)
-    for name, record in records.items():
-        encoder = cards[name].encoder
-        record["embedding"] = embeddings[encoder] if encoder else None
-        write_text_whole(INPUTS / f"{name}.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
+    for task, names in tasks:
+        for name in names:
+            model = load_model_class(name, config.adapters, Path.cwd())
+            if model.card.task != task:
+                raise UserError(
+                    f"{name!r} answers {model.card.task} protocols",
+                    where="params.yaml",
+                    expected=f"a model of the task {task}",
+                    remedy="list it under " + ("survival.models" if model.card.task == "survival" else "models"),
+                )
+            cards[name] = model.card
+            sources = source_closure(model)
+            records[name] = {
+                "model": name,
+                "adapter": config.adapters.get(name),
+                "card": model.card.to_dict(),
+                "sources": sha256_of_files(sources, _common_root(sources)),
+                "weights": config.settings(*weight_parts(name, model.card)).weights,
+            }
+    return cards, records
+
+
+def _encoders(cards: dict[str, Card], models: list[str]) -> list[str]:
+    return sorted({encoder for name in models if (encoder := cards[name].encoder)})
 
 
 def embed_all(config: Config, store: CohortStore, encoders: list[str]) -> dict[str, dict[str, Any]]:
@@ -94,7 +107,7 @@ def embedding_file(config: Config, store: CohortStore, encoder: str) -> Path:
         "device": settings.device,
         "threads": settings.threads,
         "weights": settings.weights,
-        "sources": sha256_of_files(_repository_files(ENCODER_SOURCES), _repository()),
+        "sources": sha256_of_files(*encoder_sources()),
         "libraries": {name: metadata.version(name) for name in ("torch", "timm")},
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
@@ -158,15 +171,7 @@ def _refuse_unused_weights(config: Config, cards: dict[str, Card]) -> None:
             )
 
 
-def _repository() -> Path:
-    return Path(__file__).resolve().parents[2]
-
-
-def _repository_files(paths: list[Path]) -> list[Path]:
-    return [_repository() / path for path in paths]
-
-
 def _common_root(files: list[Path]) -> Path:
     """Names enter the fingerprint relative to the repository, or bare for files elsewhere."""
-    root = _repository()
+    root = repository()
     return root if all(file.is_relative_to(root) for file in files) else Path("/")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from protocols import SURVIVAL
 from protocols.errors import UserError
-from protocols.records import RECORD_FILE
+from protocols.records import AVERAGE, RECORD_FILE
 from reports.write import ReportPaths, write_reports
 from suite.config import Config
 from suite.places import REPORTS, SCORES, SUBMISSIONS, TIMINGS
@@ -19,6 +20,12 @@ def run(config: Config) -> ReportPaths:
 def cells(config: Config) -> list[Path]:
     """The score folders that belong to this run, in the order of ``params.yaml``, then submissions by name."""
     listed = [SCORES / protocol / model for protocol in config.protocols for model in config.models]
+    for protocol in SURVIVAL if config.survival.cohorts else ():
+        for model in config.survival.models:
+            # The average is there for models that every cohort of survival.average could serve.
+            listed += [SCORES / protocol / model / cohort for cohort in config.survival.cohorts]
+            average = SCORES / protocol / model / AVERAGE
+            listed += [average] if (average / RECORD_FILE).exists() else []
     missing = [folder for folder in listed if not (folder / RECORD_FILE).exists()]
     if missing:
         raise UserError(
@@ -27,9 +34,11 @@ def cells(config: Config) -> list[Path]:
             expected="every listed cell",
             remedy="run `dvc repro`",
         )
-    handed_in = [
-        path.parent
-        for protocol in config.protocols
-        for path in sorted((SUBMISSIONS / protocol).glob(f"*/{RECORD_FILE}"))
-    ]
+    handed_in = [path.parent for protocol in config.protocols for path in _submitted(protocol, "*")]
+    if config.survival.cohorts:
+        handed_in += [path.parent for protocol in SURVIVAL for path in _submitted(protocol, "*/*")]
     return listed + handed_in
+
+
+def _submitted(protocol: str, pattern: str) -> list[Path]:
+    return sorted((SUBMISSIONS / protocol).glob(f"{pattern}/{RECORD_FILE}"))

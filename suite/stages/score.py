@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from protocols.cohorts.store import CohortStore
 from protocols.errors import UserError
-from protocols.files import sha256_of
+from protocols.files import sha256_of, write_text_whole
 from protocols.protocol import Fold
 from protocols.splitting import read_split
 from suite.config import Config
-from suite.places import COHORT, PREDICTIONS, SCORES, SPLITS
-from suite.scoring import FoldReader, score, write_record
+from suite.places import COHORT, METRICS, PREDICTIONS, SCORES, SPLITS
+from suite.scoring import FoldReader, metrics_json, score, write_record
 
 MANIFEST_FILE = "manifest.json"
 
@@ -29,7 +30,8 @@ def run(config: Config, protocol_name: str, model_name: str) -> None:
     scores = None
     if not manifest["skipped"]:
         scores = score(config, store, split, fold_reader(folder, manifest), where=str(folder))
-    write_record(SCORES / protocol_name / model_name, store, split, manifest, scores)
+    record = write_record(SCORES / protocol_name / model_name, store, split, manifest, scores)
+    write_text_whole(METRICS / protocol_name / f"{model_name}.json", metrics_json(record))
 
 
 def read_manifest(folder: Path, cohort_hash: str, split_hash: str) -> dict[str, Any]:
@@ -62,6 +64,7 @@ def fold_reader(folder: Path, manifest: dict[str, Any]) -> FoldReader:
                 expected="the bytes in its manifest",
                 remedy="predict again",
             )
-        return pd.read_parquet(path)
+        table: pd.DataFrame = pq.read_table(path, use_threads=False).to_pandas(use_threads=False)
+        return table
 
     return read

@@ -1,0 +1,118 @@
+"""The contract tests of survival models: the same for built-in ones and for a newcomer (``slide2omics check``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from protocols.contract import Settings
+from protocols.survival.views import SurvivalTrainingView
+from protocols.survival_contract import SurvivalModel, SurvivalPrediction
+from protocols.survival_toy import inputs_of, take, toy_survival
+from suite.checked_survival import checked_survival
+from suite.conformance import CheckResult, check_card, known_global_state, require, results_of
+
+CLOSE = 1e-5
+
+
+def check_survival_model(
+    model_class: type[SurvivalModel], name: str, settings: Settings | None = None
+) -> Iterator[CheckResult]:
+    """Run every contract test on a made-up cohort; one failing does not hide the others."""
+    run = _Run(model_class, name, settings or Settings())
+    return results_of(
+        [
+            ("the card is complete and carries the model's name", lambda: check_card(model_class, name, "survival")),
+            ("fit and predict answer with finite risks and valid curves", run.answers),
+            ("the same seed gives the same bytes twice", run.deterministic),
+            ("the order of test patients does not matter", run.order),
+            ("a test patient's answer does not depend on their companions", run.alone),
+            ("follow-up of patients outside the training rows changes nothing", run.blind),
+            ("holes in the tables are accepted", run.holes),
+            ("fitting again starts afresh", run.refit),
+            ("global random state is left as found", run.global_state),
+        ]
+    )
+
+
+class _Run:
+    """A toy cohort: 90 patients to train on, 30 to answer for."""
+
+    def __init__(self, model_class: type[SurvivalModel], name: str, settings: Settings) -> None:
+        self.model_class, self.name = model_class, name
+        self.data = toy_survival(settings=settings)
+        order = np.random.default_rng(1).permutation(len(self.data))
+        self.train_at, self.test_at = np.sort(order[:90]), np.sort(order[90:])
+        self._first: SurvivalPrediction | None = None
+
+    def answers(self) -> None:
+        self._answer(self.data)
+
+    def deterministic(self) -> None:
+        first, second = self._once(), self._answer(self.data)
+        require(_bytes(first) == _bytes(second), f"two runs differ by up to {_gap(first.risk, second.risk):.3g}")
+
+    def order(self) -> None:
+        backwards = self._answer(self.data, self.test_at[::-1])
+        self._same(backwards.risk[::-1], "answers move when the test patients come in another order")
+
+    def alone(self) -> None:
+        model = self._fitted(self.data)
+        risks = [self._ask(model, self.data, self.test_at[k : k + 1]).risk[0] for k in range(len(self.test_at))]
+        self._same(np.array(risks), "a patient alone is answered differently than in company")
+
+    def blind(self) -> None:
+        time, event = self.data.time.copy(), self.data.event.copy()
+        time[self.test_at], event[self.test_at] = 1e6, True
+        poisoned = self._answer(replace(self.data, time=time, event=event))
+        require(_bytes(poisoned) == _bytes(self._once()), "answers moved when test follow-up was changed: a leak")
+
+    def holes(self) -> None:
+        genomic, clinical = self.data.genomic.copy(), self.data.clinical.copy()
+        genomic[:, 0], clinical[:, -1] = np.nan, np.nan
+        genomic[self.test_at[0]] = np.nan
+        self._answer(replace(self.data, genomic=genomic, clinical=clinical))
+
+    def refit(self) -> None:
+        model = self._fitted(self.data)
+        model.fit(take(self.data, self.train_at))
+        self._same(
+            self._ask(model, self.data, self.test_at).risk, "a second fit on the same instance answers differently"
+        )
+
+    def global_state(self) -> None:
+        with known_global_state() as untouched:
+            self._answer(self.data)
+            require(untouched(), "random or numpy.random was drawn from or seeded: use train.settings.seed")
+
+    def _once(self) -> SurvivalPrediction:
+        if self._first is None:
+            self._first = self._answer(self.data)
+        return self._first
+
+    def _same(self, risk: np.ndarray, message: str) -> None:
+        gap = _gap(risk, self._once().risk)
+        require(gap < CLOSE, f"{message} (by up to {gap:.3g})")
+
+    def _fitted(self, data: SurvivalTrainingView) -> SurvivalModel:
+        model = self.model_class()
+        model.fit(take(data, self.train_at))
+        return model
+
+    def _answer(self, data: SurvivalTrainingView, at: np.ndarray | None = None) -> SurvivalPrediction:
+        return self._ask(self._fitted(data), data, self.test_at if at is None else at)
+
+    def _ask(self, model: SurvivalModel, data: SurvivalTrainingView, at: np.ndarray) -> SurvivalPrediction:
+        test = take(inputs_of(data), at)
+        return checked_survival(model.predict(test), len(test), self.name, "of the contract tests")
+
+
+def _bytes(answer: SurvivalPrediction) -> bytes:
+    curves = b"" if answer.survival is None else answer.survival.tobytes()
+    return answer.risk.tobytes() + curves
+
+
+def _gap(left: np.ndarray, right: np.ndarray) -> float:
+    return float(np.abs(left - right).max()) if left.shape == right.shape else float("inf")

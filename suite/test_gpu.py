@@ -1,7 +1,7 @@
 """Full sizes on a GPU (``pytest suite -m gpu``): a phantom of working size, every listed model, CUDA.
 
 The run lies under ``runs/gpu``, or where ``SLIDE2OMICS_GPU_RUN`` says; it goes on where an earlier one stopped.
-``SLIDE2OMICS_GPU_MODELS`` and ``SLIDE2OMICS_GPU_PROTOCOLS`` (comma-separated) narrow it. Real cohorts at full size
+``SLIDE2OMICS_GPU_MODELS``, ``SLIDE2OMICS_GPU_PROTOCOLS`` and ``SLIDE2OMICS_GPU_SURVIVAL`` (comma-separated) narrow it. Real cohorts at full size
 need no test: set ``profile: full`` and the cohort in ``params.yaml`` and call ``dvc repro``.
 """
 
@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(0)]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 MODELS = os.environ.get("SLIDE2OMICS_GPU_MODELS", ",".join(PARAMS["models"])).split(",")
+SURVIVAL_MODELS = os.environ.get("SLIDE2OMICS_GPU_SURVIVAL", ",".join(PARAMS["survival"]["models"])).split(",")
 PROTOCOLS = os.environ.get("SLIDE2OMICS_GPU_PROTOCOLS", ",".join(PARAMS["protocols"])).split(",")
 
 
@@ -32,7 +33,10 @@ def run_folder() -> Iterator[Path]:
     """A working folder with a larger phantom and ``profile: full``, prepared up to the embeddings."""
     from protocols.phantom.generate import generate
     from protocols.phantom.settings import FULL
+    from protocols.phantom.tcga import generate_tcga
+    from protocols.phantom.tcga_settings import FULL_TCGA
     from suite.stages import audit, cohort, inputs, split
+    from suite.stages import patients as patients_stage
 
     folder = Path(os.environ.get("SLIDE2OMICS_GPU_RUN", ROOT / "runs" / "gpu"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +45,17 @@ def run_folder() -> Iterator[Path]:
         generate(
             phantom, replace(FULL, cancers=("breast", "lung", "colon"), patients_per_cancer=2), seed=0, progress=print
         )
+    patients = folder / "phantom_tcga"
+    if not (patients / "phantom.json").exists():
+        generate_tcga(patients, replace(FULL_TCGA, cohorts=(("brca", 120),)), seed=0, progress=print)
     values = PARAMS | {"profile": "full", "device": "cuda", "models": MODELS, "protocols": PROTOCOLS}
+    brca = PARAMS["survival"]["cohorts"]["phantom_brca"] | {"root": str(patients), "truth": str(patients / "truth")}
+    values["survival"] = {
+        "tile": {"um": 112, "pixels": 224, "max_tiles": 4000, "tissue": "saturation"},
+        "cohorts": {"phantom_brca": brca},
+        "average": [],
+        "models": SURVIVAL_MODELS,
+    }
     values["cohort"] = {
         "name": "phantom (full size)",
         "reader": "xenium",
@@ -58,6 +72,7 @@ def run_folder() -> Iterator[Path]:
         for protocol in config.protocols:
             split.run(config, protocol)
             audit.run(config, protocol)
+        patients_stage.run(config, "tcga_survival", "phantom_brca")
         inputs.run(config)
         yield folder
 
@@ -79,5 +94,19 @@ def test_full_size_cell(config: Config, protocol: str, model: str) -> None:
     record = ScoreRecord.read(SCORES / protocol / model)
     timing = json.loads((TIMINGS / protocol / f"{model}.json").read_text())
     print(f"\n{protocol} {model}: r {record.headline.mean:.3f} {timing}")
+    assert record.status == "scored"
+    assert record.profile == "full"
+
+
+@pytest.mark.parametrize("model", SURVIVAL_MODELS)
+def test_full_size_survival(config: Config, model: str) -> None:
+    """The same for a survival model, on 120 patients with slides of 1 mm."""
+    from suite.stages import survival_predict, survival_score
+
+    survival_predict.run(config, "tcga_survival", model)
+    survival_score.run(config, "tcga_survival", model)
+    record = ScoreRecord.read(SCORES / "tcga_survival" / model / "phantom_brca")
+    timing = json.loads((TIMINGS / "tcga_survival" / f"{model}.json").read_text())
+    print(f"\ntcga_survival {model}: C {record.headline.mean:.3f} {timing}")
     assert record.status == "scored"
     assert record.profile == "full"

@@ -7,6 +7,7 @@ with a stray index column, leaves ``censorship`` or ``train`` among the features
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,14 @@ def read_table(path: Path) -> pd.DataFrame:
             try:
                 with archive.open(names[0]) as file:
                     table: pd.DataFrame = pd.read_csv(file, dtype={"case_id": str, "slide_id": str}, low_memory=False)
-            except (zipfile.BadZipFile, OSError, pd.errors.ParserError) as error:
+            except (
+                zipfile.BadZipFile,
+                zlib.error,
+                OSError,
+                EOFError,
+                UnicodeDecodeError,
+                pd.errors.ParserError,
+            ) as error:
                 raise UserError(
                     f"damaged ({type(error).__name__})", where=path, expected="a whole zip", remedy="fetch it again"
                 ) from None

@@ -112,7 +112,7 @@ def evaluation_grid(train_time: Float, train_event: Bool, time: Float) -> Float 
         return None
     low, high = np.percentile(train_time[train_event], GRID_PERCENTILES)
     low, high = max(low, float(time.min())), min(high, float(time.max()), float(train_time.max()))
-    if not low < high:
+    if not high - low > 1e-6 * high:  # too narrow for distinct times
         return None
     return np.linspace(low, high, GRID_POINTS + 2)[1:-1]
 

@@ -98,6 +98,24 @@ def test_risks_about_the_tolerance_apart_are_tied_as_in_scikit_survival(
     assert [found.concordant, found.discordant, found.tied_risk, found.tied_time] == counts
 
 
+@pytest.mark.parametrize("base", [1e-9, 1e-8, 1.0, 1e3])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_the_last_digit_decides_as_the_rounded_difference_does(base: float, side: int) -> None:
+    """Where risk ± tolerance, rounded, and the difference of two risks, rounded, disagree about a tie."""
+    sums_disagree = 0
+    for risk in base * (1 + np.random.default_rng(0).uniform(-1e-3, 1e-3, 40)):
+        for steps in (-2, -1, 0, 1, 2):
+            other = risk + side * TIED
+            for _ in range(abs(steps)):
+                other = np.nextafter(other, other + steps)
+            tied = abs(risk - other) <= TIED
+            sums_disagree += tied != (risk - TIED <= other <= risk + TIED)
+            found = harrell(np.array([1.0, 2.0]), np.array([True, False]), np.array([risk, other]))
+            assert found.tied_risk == tied
+    if base != 1e3 or side == -1:
+        assert sums_disagree > 0  # else this tests nothing
+
+
 def test_ties_of_risk_are_not_transitive() -> None:
     # 0 and 0.8 are tied, 0.8 and 1.6 are, 0 and 1.6 (in units of the tolerance) are not.
     found = harrell(np.array([1.0, 2.0, 3.0]), np.array([True, True, False]), np.array([0.0, 0.8, 1.6]) * TIED)
@@ -139,7 +157,7 @@ def test_wrong_shapes_and_kinds_are_refused() -> None:
     with pytest.raises(UserError, match="do not match"):
         harrell(fine, np.array([True, False]), np.ones(3))
     with pytest.raises(UserError, match="float64 events"):  # 1 = censored is easily handed in instead
-        harrell(fine, np.array([1.0, 0.0]), fine)  # type: ignore[arg-type]
+        harrell(fine, np.array([1.0, 0.0]), fine)
 
 
 @pytest.mark.parametrize("ties", [True, False])

@@ -32,6 +32,11 @@ class Newcomer:
     def predict(self, test):
         return np.tile(self.mean, (len(test), 1)) + test.xy_um[:, :1] / 1000
 """
+SURVIVAL = {
+    "cohorts": {"gse7390": {"reader": "gse7390", "root": "protocols/cohorts/gse7390.py"}},
+    "average": [],
+    "models": ["kaplan_meier", "cox_clinical"],
+}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -51,7 +56,7 @@ class Checkout:
         self.dvc("init", "--quiet")
 
     def params(self, **changes: object) -> None:
-        values = yaml.safe_load((ROOT / "params.yaml").read_text()) | changes
+        values = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"survival": SURVIVAL} | changes
         (self.folder / "params.yaml").write_text(yaml.safe_dump(values))
 
     def environment(self) -> dict[str, str]:
@@ -89,7 +94,7 @@ class Checkout:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     made = Checkout(tmp_path_factory.mktemp("checkout"))
     ran = made.repro()
-    assert len(ran) == 1 + 2 + 2 + 1 + 6 + 6 + 1
+    assert len(ran) == 1 + 2 + 2 + 1 + 6 + 6 + 1 + (1 + 2 + 2)  # in brackets survival: a cohort and two models
     return made
 
 
@@ -112,6 +117,24 @@ def test_new_model_runs_its_cells_alone(checkout: Checkout) -> None:
     assert {name: after[name] for name in before} == before
     (checkout.folder / "newcomer.py").write_text(NEWCOMER.replace("1000", "900"))
     assert checkout.repro() == {"inputs", "report", *cells}
+
+
+def test_new_cohort_of_patients_leaves_the_others_answers(checkout: Checkout) -> None:
+    """Its own stage runs, models go on where they are asked anew, and what was there keeps its bytes."""
+    before = {name: held for name, held in checkout.result_bytes().items() if "gse7390" in name}
+    twin = {**SURVIVAL["cohorts"], "twin": SURVIVAL["cohorts"]["gse7390"]}
+    checkout.params(
+        models=["oracle", "train_mean", "coordinates"],
+        protocols=["intra_patient", "inter_patient"],
+        survival={**SURVIVAL, "cohorts": twin},
+    )
+    ran = checkout.repro()
+    assert "patients@twin" in ran
+    assert not any(name.startswith(("predict@", "score@", "patients@gse7390")) for name in ran)
+    after = checkout.result_bytes()
+    assert {name: after[name] for name in before} == before
+    checkout.params(models=["oracle", "train_mean", "coordinates"], protocols=["intra_patient", "inter_patient"])
+    checkout.repro()
 
 
 def test_edited_metric_scores_again_and_trains_nothing(checkout: Checkout) -> None:

@@ -90,19 +90,12 @@ def stage_predict(protocol: Name, model: Name) -> None:
 
 
 @stage.command("score")
-def stage_score(protocol: Name, model: Name) -> None:
-    """Score one cell of the matrix."""
-    from protocols import task_of
+def stage_score(protocol: Name) -> None:
+    """Score every listed model of a protocol."""
     from suite.config import read_config
+    from suite.stages import score_protocol
 
-    if task_of(protocol) == "survival":
-        from suite.stages import survival_score
-
-        survival_score.run(read_config(), protocol, model)
-    else:
-        from suite.stages import score
-
-        score.run(read_config(), protocol, model)
+    score_protocol.run(read_config(), protocol)
 
 
 @stage.command("report")

@@ -77,8 +77,9 @@ class TileConfig(Strict):
 
 
 class SurvivalConfig(Strict):
-    """The survival protocol: its cohorts, its models, and the cohorts whose mean makes the ``average`` board."""
+    """The survival protocols: their cohorts and models, and the cohorts whose mean makes the ``average`` board."""
 
+    protocols: list[str] = Field(default_factory=list)
     tile: TileConfig = TileConfig()
     cohorts: dict[str, PatientCohortConfig] = Field(default_factory=dict)
     average: list[str] = Field(default_factory=list)
@@ -89,8 +90,8 @@ class SurvivalConfig(Strict):
         for name in self.average:
             if name not in self.cohorts:
                 raise ValueError(f"only names under survival.cohorts ({did_you_mean(name, self.cohorts)})")
-        if self.models and not self.cohorts:
-            raise ValueError("cohorts for the models, or no models")
+        if self.protocols and not (self.models and self.cohorts):
+            raise ValueError("cohorts and models for the protocols, or no protocols")
         return self
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -190,7 +189,7 @@ def _hash_of_folds(manifest: dict[str, Any]) -> str:
     return sha256("\n".join(f"{fold['name']} {fold['sha256']}" for fold in manifest["folds"]).encode()).hexdigest()
 
 
-def metrics_json(record: ScoreRecord) -> str:
+def metrics_of(record: ScoreRecord) -> dict[str, Any]:
     """The few numbers that ``dvc metrics show`` prints."""
     metrics = {"pearson": record.headline.mean, "low": record.headline.low, "high": record.headline.high}
-    return json.dumps(metrics | {"spearman": record.summary.get("spearman_per_slide")}, indent=1, sort_keys=True) + "\n"
+    return metrics | {"spearman": record.summary.get("spearman_per_slide")}

@@ -1,7 +1,8 @@
 """Full sizes on a GPU (``pytest suite -m gpu``): a phantom of working size, every listed model, CUDA.
 
 The run lies under ``runs/gpu``, or where ``SLIDE2OMICS_GPU_RUN`` says; it goes on where an earlier one stopped.
-``SLIDE2OMICS_GPU_MODELS``, ``SLIDE2OMICS_GPU_PROTOCOLS`` and ``SLIDE2OMICS_GPU_SURVIVAL`` (comma-separated) narrow it. Real cohorts at full size
+``SLIDE2OMICS_GPU_MODELS``, ``SLIDE2OMICS_GPU_PROTOCOLS`` and ``SLIDE2OMICS_GPU_SURVIVAL`` (comma-separated) narrow it.
+Real cohorts at full size
 need no test: set ``profile: full`` and the cohort in ``params.yaml`` and call ``dvc repro``.
 """
 
@@ -90,7 +91,7 @@ def test_full_size_cell(config: Config, protocol: str, model: str) -> None:
     from suite.stages import predict, score
 
     predict.run(config, protocol, model)
-    score.run(config, protocol, model)
+    score.cell(config, protocol, model, SCORES / protocol / model)
     record = ScoreRecord.read(SCORES / protocol / model)
     timing = json.loads((TIMINGS / protocol / f"{model}.json").read_text())
     print(f"\n{protocol} {model}: r {record.headline.mean:.3f} {timing}")
@@ -104,7 +105,7 @@ def test_full_size_survival(config: Config, model: str) -> None:
     from suite.stages import survival_predict, survival_score
 
     survival_predict.run(config, "tcga_survival", model)
-    survival_score.run(config, "tcga_survival", model)
+    survival_score.cell(config, "tcga_survival", model, SCORES / "tcga_survival" / model)
     record = ScoreRecord.read(SCORES / "tcga_survival" / model / "phantom_brca")
     timing = json.loads((TIMINGS / "tcga_survival" / f"{model}.json").read_text())
     print(f"\ntcga_survival {model}: C {record.headline.mean:.3f} {timing}")

@@ -1,4 +1,4 @@
-"""The survival protocol's calibration: on the phantom, ceilings are met, order holds, and nothing comes from nothing."""
+"""Calibration of the survival protocol on the phantom: ceilings are met, order holds, nothing comes from nothing."""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ def run(config: Config) -> None:
     """Write ``runs/inputs/<model>.json`` for every model of ``params.yaml``, of every task."""
     cards, records = resolve(config)
     _refuse_unused_weights(config, cards)
-    expression, survival = config.models, config.survival.models
+    expression = config.models if config.protocols else []
+    survival = config.survival.models if config.survival.protocols else []
     if expression:
         embeddings = embed_all(config, CohortStore(COHORT), _encoders(cards, expression))
         for name in expression:
@@ -49,7 +50,10 @@ def run(config: Config) -> None:
 
 def resolve(config: Config) -> tuple[dict[str, Card], dict[str, dict[str, Any]]]:
     """Every listed model's card, and its record up to the embedding."""
-    tasks: list[tuple[Task, list[str]]] = [("expression", config.models), ("survival", config.survival.models)]
+    tasks: list[tuple[Task, list[str]]] = [
+        ("expression", config.models if config.protocols else []),
+        ("survival", config.survival.models if config.survival.protocols else []),
+    ]
     listed = [name for _, names in tasks for name in names]
     if len(set(listed)) < len(listed):
         twice = sorted({name for name in listed if listed.count(name) > 1})

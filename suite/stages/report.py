@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from protocols import SURVIVAL
 from protocols.errors import UserError
 from protocols.records import AVERAGE, RECORD_FILE
 from reports.write import ReportPaths, write_reports
@@ -20,7 +19,7 @@ def run(config: Config) -> ReportPaths:
 def cells(config: Config) -> list[Path]:
     """The score folders that belong to this run, in the order of ``params.yaml``, then submissions by name."""
     listed = [SCORES / protocol / model for protocol in config.protocols for model in config.models]
-    for protocol in SURVIVAL if config.survival.cohorts else ():
+    for protocol in config.survival.protocols:
         for model in config.survival.models:
             # The average is there for models that every cohort of survival.average could serve.
             listed += [SCORES / protocol / model / cohort for cohort in config.survival.cohorts]
@@ -35,8 +34,7 @@ def cells(config: Config) -> list[Path]:
             remedy="run `dvc repro`",
         )
     handed_in = [path.parent for protocol in config.protocols for path in _submitted(protocol, "*")]
-    if config.survival.cohorts:
-        handed_in += [path.parent for protocol in SURVIVAL for path in _submitted(protocol, "*/*")]
+    handed_in += [path.parent for protocol in config.survival.protocols for path in _submitted(protocol, "*/*")]
     return listed + handed_in
 
 

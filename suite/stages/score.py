@@ -1,4 +1,4 @@
-"""Stage ``score``: one cell's predictions against the truth. Knows no model."""
+"""Scoring of one cell: its predictions against the truth. Knows no model."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pyarrow.parquet as pq
 
 from protocols.cohorts.store import CohortStore
 from protocols.errors import UserError
-from protocols.files import sha256_of, write_text_whole
+from protocols.files import sha256_of
 from protocols.protocol import Fold
 from protocols.splitting import read_split
 from suite.config import Config
-from suite.places import COHORT, METRICS, PREDICTIONS, SCORES, SPLITS
-from suite.scoring import FoldReader, metrics_json, score, write_record
+from suite.places import COHORT, PREDICTIONS, SPLITS
+from suite.scoring import FoldReader, metrics_of, score, write_record
 
 MANIFEST_FILE = "manifest.json"
 
 
-def run(config: Config, protocol_name: str, model_name: str) -> None:
-    """Write ``runs/scores/<protocol>/<model>``."""
+def cell(config: Config, protocol_name: str, model_name: str, out: Path) -> dict[str, Any]:
+    """Write one cell's record into ``out``; returns its few numbers for ``dvc metrics``."""
     store = CohortStore(COHORT)
     split, split_record = read_split(SPLITS / protocol_name)
     folder = PREDICTIONS / protocol_name / model_name
@@ -30,8 +30,7 @@ def run(config: Config, protocol_name: str, model_name: str) -> None:
     scores = None
     if not manifest["skipped"]:
         scores = score(config, store, split, fold_reader(folder, manifest), where=str(folder))
-    record = write_record(SCORES / protocol_name / model_name, store, split, manifest, scores)
-    write_text_whole(METRICS / protocol_name / f"{model_name}.json", metrics_json(record))
+    return metrics_of(write_record(out, store, split, manifest, scores))
 
 
 def read_manifest(folder: Path, cohort_hash: str, split_hash: str) -> dict[str, Any]:

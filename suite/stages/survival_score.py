@@ -1,25 +1,25 @@
-"""Stage ``score`` of a survival protocol: one model's risks against the follow-up of every cohort. Knows no model."""
+"""Scoring of one survival model: its risks against the follow-up of every cohort. Knows no model."""
 
 from __future__ import annotations
 
 import json
-import shutil
+from pathlib import Path
+from typing import Any
 
 from protocols.errors import UserError
-from protocols.files import write_text_whole
 from protocols.protocol import Split
 from protocols.splitting import read_split
 from protocols.survival.scoring import SurvivalScores
 from protocols.survival.store import PatientStore
 from suite.config import Config
-from suite.places import METRICS, PATIENTS, PREDICTIONS, SCORES, SPLITS
+from suite.places import PATIENTS, PREDICTIONS, SPLITS
 from suite.stages.predict import MANIFEST_FILE
 from suite.stages.score import fold_reader
 from suite.survival.scoring import score_cohort, write_records
 
 
-def run(config: Config, protocol_name: str, model_name: str) -> None:
-    """Write ``runs/scores/<protocol>/<model>/<cohort>`` and ``…/average``."""
+def cell(config: Config, protocol_name: str, model_name: str, out: Path) -> dict[str, Any]:
+    """Write ``<out>/<cohort>`` and ``<out>/average``; returns each board's few numbers for ``dvc metrics``."""
     folder = PREDICTIONS / protocol_name / model_name
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_text())
@@ -44,12 +44,7 @@ def run(config: Config, protocol_name: str, model_name: str) -> None:
         if not entry["skipped"]:
             read = fold_reader(folder / name, entry)
             scores[name] = score_cohort(config, store, splits[name], read, where=f"{folder}, {name}")
-    out = SCORES / protocol_name / model_name
-    shutil.rmtree(out, ignore_errors=True)
     records = write_records(config, out, manifest, scores, splits)
-    metrics = {
+    return {
         record.board: {"harrell_c": record.headline.mean, "uno_c": record.summary.get("uno_mean")} for record in records
     }
-    write_text_whole(
-        METRICS / protocol_name / f"{model_name}.json", json.dumps(metrics, indent=1, sort_keys=True) + "\n"
-    )

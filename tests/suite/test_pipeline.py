@@ -75,7 +75,7 @@ def config(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 
 def scored(config: Config, protocol: str, model: str) -> ScoreRecord:
     predict.run(config, protocol, model)
-    score.run(config, protocol, model)
+    score.cell(config, protocol, model, SCORES / protocol / model)
     return ScoreRecord.read(SCORES / protocol / model)
 
 
@@ -142,7 +142,7 @@ def test_changed_predictions_are_refused(config: Config) -> None:
     victim = PREDICTIONS / "inter_patient" / "train_mean" / "0000.parquet"
     victim.write_bytes(victim.read_bytes()[:-7])
     with pytest.raises(UserError, match="missing or changed"):
-        score.run(config, "inter_patient", "train_mean")
+        score.cell(config, "inter_patient", "train_mean", SCORES / "inter_patient" / "train_mean")
 
 
 def test_predictions_for_another_split_are_refused(config: Config) -> None:
@@ -150,7 +150,7 @@ def test_predictions_for_another_split_are_refused(config: Config) -> None:
     path = PREDICTIONS / "inter_patient" / "train_mean" / "manifest.json"
     path.write_text(path.read_text().replace(json.loads(path.read_text())["split"], "0" * 64))
     with pytest.raises(UserError, match="another split"):
-        score.run(config, "inter_patient", "train_mean")
+        score.cell(config, "inter_patient", "train_mean", SCORES / "inter_patient" / "train_mean")
 
 
 def submission(config: Config, protocol: str = "inter_patient") -> pd.DataFrame:

@@ -23,7 +23,7 @@ from protocols.survival.store import PatientStore
 from suite.config import Config, read_config
 from suite.export import write_units
 from suite.places import INPUTS, PATIENTS, PREDICTIONS, SCORES, SPLITS
-from suite.stages import inputs, patients, report, survival_predict, survival_score
+from suite.stages import inputs, patients, report, score_protocol, survival_predict
 from suite.survival.submissions import score_survival_submission
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +53,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         inputs.run(config)
         for model in MODELS:
             survival_predict.run(config, PROTOCOL, model)
-            survival_score.run(config, PROTOCOL, model)
+        score_protocol.run(config, PROTOCOL)
         yield folder
 
 

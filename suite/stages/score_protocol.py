@@ -1,0 +1,107 @@
+"""Stage ``score``: every listed model of one protocol, whatever its task.
+
+One stage a protocol and not one a cell: a process start and DVC's rewriting of dvc.lock would take longer than the
+scoring. A scored cell is kept under ``runs/cache`` by a key of everything it depends on, so a new model or a changed
+prediction scores its own cell and no other, a killed run goes on, and an edited metric scores all anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from protocols import task_of
+from protocols.errors import UserError
+from protocols.files import sha256_of_files, write_text_whole
+from suite.config import Config
+from suite.places import METRICS, PREDICTIONS, SCORED, SCORES
+from suite.progress import steps
+from suite.stages.encoder_sources import repository
+from suite.workers import in_parallel
+
+SOURCES = (
+    "protocols/metrics",
+    "protocols/records.py",
+    "protocols/scoring.py",
+    "protocols/survival/scoring.py",
+    "suite/data.py",
+    "suite/scoring.py",
+    "suite/stages/score.py",
+    "suite/stages/survival_score.py",
+    "suite/survival/scoring.py",
+)
+LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "scikit-survival", "igraph")
+METRICS_FILE = "metrics.json"
+
+
+@dataclass(frozen=True)
+class CellTask:
+    """One cell of the matrix: what a process is given. ``kept`` is its folder in the cache."""
+
+    config: Config
+    protocol: str
+    model: str
+    kept: str
+
+
+def run(config: Config, protocol: str) -> None:
+    """Write ``runs/scores/<protocol>/<model>`` of every listed model, and ``runs/metrics/<protocol>.json``."""
+    models = config.survival.models if task_of(protocol) == "survival" else config.models
+    tasks = [
+        CellTask(config, protocol, model, str(SCORED / protocol / _name(config, protocol, model))) for model in models
+    ]
+    missing = [task for task in tasks if not (Path(task.kept) / METRICS_FILE).exists()]
+    with steps(len(missing), f"{protocol}: scoring {len(missing)} of {len(tasks)} models") as report:
+        for done, _ in enumerate(in_parallel(score_cell, missing, config.workers)):
+            report(done + 1)
+    out = SCORES / protocol
+    shutil.rmtree(out, ignore_errors=True)
+    metrics = {}
+    for task in tasks:
+        kept = Path(task.kept)
+        shutil.copytree(kept, out / task.model, ignore=shutil.ignore_patterns(METRICS_FILE))
+        metrics[task.model] = json.loads((kept / METRICS_FILE).read_text())
+        for older in kept.parent.glob(f"{task.model}@*"):
+            if older != kept:
+                shutil.rmtree(older)
+    write_text_whole(METRICS / f"{protocol}.json", json.dumps(metrics, indent=1, sort_keys=True) + "\n")
+
+
+def score_cell(task: CellTask) -> None:
+    """Score one cell into its folder of the cache; the metrics come last and make it count."""
+    from suite.stages import score, survival_score
+
+    kept = Path(task.kept)
+    shutil.rmtree(kept, ignore_errors=True)
+    stage = survival_score if task_of(task.protocol) == "survival" else score
+    metrics: dict[str, Any] = stage.cell(task.config, task.protocol, task.model, kept)
+    write_text_whole(kept / METRICS_FILE, json.dumps(metrics, sort_keys=True))
+
+
+def _name(config: Config, protocol: str, model: str) -> str:
+    """``<model>@<key>``."""
+    folder = PREDICTIONS / protocol / model
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        raise UserError(
+            "no predictions", where=folder, expected=f"answers of {model}", remedy="run `dvc repro predict`"
+        )
+    key = {
+        "predictions": sha256_of_files(files, folder),
+        "sources": sha256_of_files(_sources(), repository()),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "seed": config.seed,
+        "truth": str(config.cohort.truth),
+        "survival": config.survival.model_dump(mode="json", include={"average", "cohorts"}),
+    }
+    return f"{model}@{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
+
+
+def _sources() -> list[Path]:
+    paths = [repository() / name for name in SOURCES]
+    return [file for path in paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]

@@ -14,5 +14,5 @@ class McatUNI(Mcat):
         "MCAT with UNI",
         "uni",
         training_overlap="Mass-100K, private hospital slides; no TCGA (secondary source)",
-        published=past_mean(0.6926),
+        published=past_mean(0.6926, logrank_brca=0.552),
     )

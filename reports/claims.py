@@ -16,6 +16,7 @@ _METRICS = {
     "survival": (
         (re.compile(r"(ipcw|uno).*c.index|c.index.*(ipcw|uno)"), "uno_mean"),
         (re.compile(r"c.index"), HEADLINE),
+        (re.compile(r"log.rank p"), "logrank_p"),
     ),
     "expression": (
         (re.compile(r"rand|\bari\b"), "ari"),

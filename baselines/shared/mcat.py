@@ -44,7 +44,9 @@ def past_mean(value: float, logrank_brca: float) -> tuple[Published, ...]:
     """What PAST's paper prints for an encoder inside MCAT: mean C-index, and p of the BRCA curves."""
     return (
         Published("tcga_survival", "C-index, mean of cohorts", value, None, "", PAST, PAST_NOTE),
-        Published("tcga_survival", "log-rank p, BRCA", logrank_brca, None, "", PAST, "how patients were halved is unsaid"),
+        Published(
+            "tcga_survival", "log-rank p, BRCA", logrank_brca, None, "", PAST, "how patients were halved: unsaid"
+        ),
     )
 
 

@@ -35,6 +35,8 @@ from suite.survival.cohorts import cohort_config
 from suite.survival.views import PatientViews
 from suite.workers import in_parallel
 
+WORTH_A_PROCESS = 30.0
+"""Seconds left by the first fold's time, which is one of the largest cohort, from which processes with torch pay."""
 SURVIVAL_LIBRARIES = (*LIBRARIES, "scikit-survival")
 
 
@@ -74,7 +76,9 @@ def run(config: Config, protocol_name: str, model_name: str) -> None:
     # Large cohorts first, so that the last process to finish has little left.
     tasks.sort(key=lambda task: (-len(PatientStore(PATIENTS / task.cohort).patients), task.number))
     with steps(len(tasks), f"{protocol.name}: {model_name}, {len(tasks)} folds") as report:
-        for done, (_, (memory, tested)) in enumerate(in_parallel(run_fold, tasks, config.workers)):
+        for done, (_, (memory, tested)) in enumerate(
+            in_parallel(run_fold, tasks, config.workers, worth_seconds=WORTH_A_PROCESS)
+        ):
             peak, n_patients = max(peak, memory), n_patients + tested
             report(done + 1)
     finish(PREDICTIONS / protocol.name / model_name, manifest)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from baselines.shared.survival_loss import BINS, bin_edges, bins_of, nll, risk_of, survival_of
 
-LOGITS = st.lists(st.floats(-6, 6), min_size=BINS, max_size=BINS)
+LOGITS = st.lists(st.floats(-3, 3), min_size=BINS, max_size=BINS)
+"""Moderate, so that no probability reaches the clamp at 1e-7: beyond it the loss leaves the definition on purpose."""
 
 
 def likelihood(logits: list[float], place: int, event: bool) -> tuple[float, float]:
@@ -69,10 +70,17 @@ def test_the_gradient_moves_each_hazard_the_right_way() -> None:
 def test_tied_times_have_one_loss_each_for_event_and_censoring() -> None:
     edges = np.array([5.0, 10.0, 20.0])
     bins = torch.from_numpy(bins_of(np.array([10.0, 10.0, 10.0, 10.0]), edges))
+    assert bins.tolist() == [2, 2, 2, 2]
     values = nll(torch.tensor([[0.3, -0.2, 0.1, 0.0]] * 4), bins, torch.tensor([True, True, False, False]))
     assert values[0] == values[1]
     assert values[2] == values[3]
     assert values[0] != values[2]
+
+
+def test_beyond_the_clamp_a_patient_costs_no_more() -> None:
+    """Hazards of nearly 1 in every bin, and the patient lived: S is 5e-18, and counts as 1e-7."""
+    value = nll(torch.full((1, BINS), 10.0, dtype=torch.float64), torch.tensor([BINS - 1]), torch.tensor([False]))
+    assert float(value) == pytest.approx(-math.log(1e-7))
 
 
 def test_edges_ignore_censored_patients() -> None:

@@ -82,6 +82,7 @@ class DiscreteSurvival:
         self._sizes = look_up(settings.profile, PROFILES, kind="profile", where=self.card.name)
         self._tables = _token_tables(train, one=self.one_token) if self.reads_genome else []
         self._tile_scale = _tile_scale(train) if self.reads_bags and not self.as_released else None
+        self._token_scale: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
         edges = bin_edges(train.time, train.event)
         self._times = _curve_times(edges, train.time)
         targets = Targets(bins_of(train.time, edges), train.event)
@@ -113,9 +114,17 @@ class DiscreteSurvival:
         from baselines.shared.survival_training import BagCache, Patients
 
         genomic = tuple(table.transform(data.genomic[:, columns]).astype(np.float32) for columns, table in self._tables)
-        return Patients(
-            len(data), genomic, BagCache(self._reader(data)) if self.reads_bags else None, self.extra_tokens(data)
-        )
+        bags = BagCache(self._reader(data)) if self.reads_bags else None
+        return Patients(len(data), genomic, bags, self._scaled_tokens(self.extra_tokens(data)))
+
+    def _scaled_tokens(self, tokens: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+        """Standardised like the genomic features, by the patients that come first, which are the training ones."""
+        if tokens is None:
+            return None
+        if self._token_scale is None:
+            self._token_scale = tokens.mean(axis=0), np.maximum(tokens.std(axis=0), 1e-6)
+        mean, spread = self._token_scale
+        return np.asarray((tokens - mean) / spread, dtype=np.float32)
 
     def _reader(self, data: PatientInputs) -> Callable[[int], FloatArray]:
         scale = self._tile_scale

@@ -60,12 +60,12 @@ class Patients:
             return Batch(None, None, genomic, extra)
         bags = [self.bag(int(row)) for row in at]
         longest = max(len(bag) for bag in bags)
-        tiles = torch.zeros((len(bags), longest, bags[0].shape[1]))
-        padding = torch.ones((len(bags), longest), dtype=torch.bool)
+        tiles = np.zeros((len(bags), longest, bags[0].shape[1]), dtype=np.float32)
+        padding = np.ones((len(bags), longest), dtype=bool)
         for place, bag in enumerate(bags):
-            tiles[place, : len(bag)] = torch.from_numpy(np.ascontiguousarray(bag))
-            padding[place, : len(bag)] = False
-        return Batch(tiles.to(device), padding.to(device) if padding.any() else None, genomic, extra)
+            tiles[place, : len(bag)], padding[place, : len(bag)] = bag, False
+        mask = torch.from_numpy(padding).to(device) if padding.any() else None
+        return Batch(torch.from_numpy(tiles).to(device), mask, genomic, extra)
 
     def chunks(self, rows: Rows, tiles_at_once: int) -> Iterator[list[int]]:
         """Rows in pieces of which each, padded to its longest bag, has at most ``tiles_at_once`` tiles (or one row)."""

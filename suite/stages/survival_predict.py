@@ -72,17 +72,18 @@ def run(config: Config, protocol_name: str, model_name: str) -> None:
             tasks += [
                 FoldTask(config, protocol.name, model_name, name, number, folder) for number in range(len(split.folds))
             ]
-    peak, n_patients = 0, 0
+    peak, n_patients, kept = 0, 0, 0
     # Large cohorts first, so that the last process to finish has little left.
     tasks.sort(key=lambda task: (-len(PatientStore(PATIENTS / task.cohort).patients), task.number))
     with steps(len(tasks), f"{protocol.name}: {model_name}, {len(tasks)} folds") as report:
-        for done, (_, (memory, tested)) in enumerate(
+        for done, (_, (memory, tested, made)) in enumerate(
             in_parallel(run_fold, tasks, config.workers, worth_seconds=WORTH_A_PROCESS)
         ):
-            peak, n_patients = max(peak, memory), n_patients + tested
+            peak, n_patients, kept = max(peak, memory), n_patients + tested, kept + (not made)
             report(done + 1)
     finish(PREDICTIONS / protocol.name / model_name, manifest)
-    write_timing(protocol.name, model_name, settings, time.monotonic() - started, n_patients, peak)
+    if not kept:  # the time of a run that had only a part to do says nothing
+        write_timing(protocol.name, model_name, settings, time.monotonic() - started, n_patients, peak)
 
 
 def inputs_of_cohort(inputs: dict[str, Any], cohort: str) -> str:
@@ -118,14 +119,15 @@ class FoldTask:
     folder: str
 
 
-def run_fold(task: FoldTask) -> tuple[int, int]:
-    """Answer a fold that is not answered yet; returns the process's peak memory in MiB and the patients tested."""
+def run_fold(task: FoldTask) -> tuple[int, int, bool]:
+    """Answer a fold that is not answered yet; returns the process's peak memory in MiB, the patients tested, and
+    whether the answer was made now."""
     config, folder = task.config, Path(task.folder)
     split, _ = read_split(SPLITS / task.protocol / task.cohort)
     fold = split.folds[task.number]
     answer_file, weights_note = folder / fold_file(task.number), folder / _weights_file(task.number)
     if answer_file.exists() and weights_note.exists():
-        return peak_memory_mib(), len(fold.test)
+        return peak_memory_mib(), len(fold.test), False
     store, inputs = PatientStore(PATIENTS / task.cohort), read_inputs(task.model)
     model_class = load_model_class(task.model, config.adapters, Path.cwd())
     settings, entry = config.settings(*weight_parts(task.model, model_class.card)), cohort_config(config, task.cohort)
@@ -142,7 +144,7 @@ def run_fold(task: FoldTask) -> tuple[int, int]:
     records = [note["weights"]] if note else []
     records += [asdict(record) for record in (model.weights() if isinstance(model, HasWeights) else ())]
     write_text_whole(weights_note, json.dumps(records))
-    return peak_memory_mib(), len(test)
+    return peak_memory_mib(), len(test), True
 
 
 def finish(out: Path, manifest: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from baselines.shared.survival_answer import FittedHere, curve_times, surv, with_curves
-from baselines.shared.survival_features import Standardiser, with_missing_flags
+from baselines.shared.survival_features import fitted_standardiser, with_missing_flags
 from protocols.contract import Card
 from protocols.survival_contract import PatientInputs, SurvivalPrediction, SurvivalTraining
 
@@ -31,7 +31,7 @@ class CoxClinical(FittedHere):
         from sksurv.linear_model import CoxPHSurvivalAnalysis
 
         self._train_table = train.clinical
-        self._table = Standardiser().fit(with_missing_flags(train.clinical, train.clinical))
+        self._table = fitted_standardiser(with_missing_flags(train.clinical, train.clinical))
         self._times = curve_times(train.time, train.event)
         self._cox: Any = CoxPHSurvivalAnalysis(alpha=RIDGE, ties="efron", n_iter=200)
         self._cox.fit(self._features(train), surv(train.event, train.time))

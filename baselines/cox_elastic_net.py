@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.shared.survival_answer import FittedHere, curve_times, surv, with_curves
-from baselines.shared.survival_features import Standardiser
+from baselines.shared.survival_features import fitted_standardiser
 from protocols.contract import Card
 from protocols.seeds import generator
 from protocols.survival_contract import EventArray, PatientInputs, SurvivalPrediction, SurvivalTraining, TimeArray
@@ -41,7 +41,7 @@ class CoxElasticNet(FittedHere):
     )
 
     def fit(self, train: SurvivalTraining) -> None:
-        self._table = Standardiser(MOST_FEATURES).fit(train.genomic)
+        self._table = fitted_standardiser(train.genomic, MOST_FEATURES)
         self._times = curve_times(train.time, train.event)
         x = self._table.transform(train.genomic)
         path = _fitted(x, train.time, train.event, None).alphas_

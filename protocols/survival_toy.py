@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from protocols.contract import RowArray, Settings
+from protocols.errors import look_up
 from protocols.seeds import generator
 from protocols.survival.views import PatientView, SurvivalTrainingView
 
@@ -28,7 +29,8 @@ def toy_survival(n: int = 120, *, seed: int = 0, settings: Settings | None = Non
         [rng.normal(60, 10, n), rng.integers(0, 2, n), rng.integers(1, 5, n), rng.integers(1, 4, n)]
     )
     seen = rng.normal(size=n)
-    hazard = 1.2 * genomic[:, features.index("A0_rnaseq")] + 1.2 * seen + 0.3 * (clinical[:, 2] - 2.5)
+    hazards = {"image": 1.2 * seen, "genome": 1.2 * genomic[:, features.index("A0_rnaseq")]}
+    hazards["all"] = hazard = hazards["image"] + hazards["genome"] + 0.3 * (clinical[:, 2] - 2.5)
     event_time = 30 * (rng.exponential(size=n) / np.exp(hazard)) ** 0.75
     censored = rng.exponential(80, n)
     bags = {}
@@ -39,7 +41,7 @@ def toy_survival(n: int = 120, *, seed: int = 0, settings: Settings | None = Non
         bags[patient] = tiles.astype(np.float32)
     genomic[rng.random(genomic.shape) < 0.05] = np.nan
     clinical[rng.random(clinical.shape) < 0.05] = np.nan
-    hazards = dict(zip(patients.tolist(), hazard, strict=True))
+    row_of = {patient: row for row, patient in enumerate(patients.tolist())}
     return SurvivalTrainingView(
         patient=patients,
         settings=settings or Settings(),
@@ -50,7 +52,9 @@ def toy_survival(n: int = 120, *, seed: int = 0, settings: Settings | None = Non
         signatures=SIGNATURES,
         bag_reader=bags.__getitem__,
         bag_dim=TILE_WIDTH,
-        oracle_reader=lambda _, wanted: np.array([hazards[name] for name in wanted.tolist()]),
+        oracle_reader=lambda which, wanted: look_up(which, hazards, kind="oracle", where="the toy cohort")[
+            [row_of[name] for name in wanted.tolist()]
+        ],
         time=np.maximum(np.minimum(event_time, censored), 0.01),
         event=event_time <= censored,
     )

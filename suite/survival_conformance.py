@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from protocols.contract import Settings
+from protocols.metrics.concordance import harrell
 from protocols.survival.views import SurvivalTrainingView
 from protocols.survival_contract import SurvivalModel, SurvivalPrediction
 from protocols.survival_toy import inputs_of, take, toy_survival
@@ -20,9 +21,13 @@ CLOSE = 1e-5
 def check_survival_model(
     model_class: type[SurvivalModel], name: str, settings: Settings | None = None
 ) -> Iterator[CheckResult]:
-    """Run every contract test on a made-up cohort; one failing does not hide the others."""
+    """Run every contract test on a made-up cohort; one failing does not hide the others.
+
+    Last comes how well the risks order the toy's test patients, which is said and never fails: a model that reads what
+    the toy does not have is none the worse, but one that answers survival instead of risk shows by less than half of the pairs.
+    """
     run = _Run(model_class, name, settings or Settings())
-    return results_of(
+    yield from results_of(
         [
             ("the card is complete and carries the model's name", lambda: check_card(model_class, name, "survival")),
             ("fit and predict answer with finite risks and valid curves", run.answers),
@@ -35,6 +40,7 @@ def check_survival_model(
             ("global random state is left as found", run.global_state),
         ]
     )
+    yield CheckResult(run.direction(), "")
 
 
 class _Run:
@@ -52,16 +58,18 @@ class _Run:
 
     def deterministic(self) -> None:
         first, second = self._once(), self._answer(self.data)
-        require(_bytes(first) == _bytes(second), f"two runs differ by up to {_gap(first.risk, second.risk):.3g}")
+        require(_bytes(first) == _bytes(second), f"two runs differ by up to {_gap(first, second):.3g}")
 
     def order(self) -> None:
         backwards = self._answer(self.data, self.test_at[::-1])
-        self._same(backwards.risk[::-1], "answers move when the test patients come in another order")
+        back = np.arange(len(self.test_at))[::-1]
+        self._same(_rows(backwards, back), "answers move when the test patients come in another order")
 
     def alone(self) -> None:
         model = self._fitted(self.data)
-        risks = [self._ask(model, self.data, self.test_at[k : k + 1]).risk[0] for k in range(len(self.test_at))]
-        self._same(np.array(risks), "a patient alone is answered differently than in company")
+        for row in range(len(self.test_at)):
+            answer = self._ask(model, self.data, self.test_at[row : row + 1])
+            self._same(answer, "a patient alone is answered differently than in company", np.array([row]))
 
     def blind(self) -> None:
         time, event = self.data.time.copy(), self.data.event.copy()
@@ -78,22 +86,31 @@ class _Run:
     def refit(self) -> None:
         model = self._fitted(self.data)
         model.fit(take(self.data, self.train_at))
-        self._same(
-            self._ask(model, self.data, self.test_at).risk, "a second fit on the same instance answers differently"
-        )
+        self._same(self._ask(model, self.data, self.test_at), "a second fit on the same instance answers differently")
 
     def global_state(self) -> None:
         with known_global_state() as untouched:
             self._answer(self.data)
             require(untouched(), "random or numpy.random was drawn from or seeded: use train.settings.seed")
 
+    def direction(self) -> str:
+        """How many pairs of patients the risks put in the order of their events."""
+        try:
+            risk = self._once().risk
+        except Exception:  # it is the problem of the checks above
+            return "which way the risks point is unknown, for want of an answer (reported, never required)"
+        found = harrell(self.data.time[self.test_at], self.data.event[self.test_at], risk)
+        shown = f"{found.concordant + found.tied_risk / 2:.0f} of {found.comparable} pairs"
+        return f"higher risk = earlier event: {shown} of the toy's test patients (reported, never required)"
+
     def _once(self) -> SurvivalPrediction:
         if self._first is None:
             self._first = self._answer(self.data)
         return self._first
 
-    def _same(self, risk: np.ndarray, message: str) -> None:
-        gap = _gap(risk, self._once().risk)
+    def _same(self, answer: SurvivalPrediction, message: str, rows: np.ndarray | None = None) -> None:
+        first = self._once()
+        gap = _gap(answer, first if rows is None else _rows(first, rows))
         require(gap < CLOSE, f"{message} (by up to {gap:.3g})")
 
     def _fitted(self, data: SurvivalTrainingView) -> SurvivalModel:
@@ -110,9 +127,22 @@ class _Run:
 
 
 def _bytes(answer: SurvivalPrediction) -> bytes:
-    curves = b"" if answer.survival is None else answer.survival.tobytes()
-    return answer.risk.tobytes() + curves
+    arrays = (answer.risk, answer.times, answer.survival)
+    return b"|".join(b"" if array is None else array.tobytes() for array in arrays)
 
 
-def _gap(left: np.ndarray, right: np.ndarray) -> float:
-    return float(np.abs(left - right).max()) if left.shape == right.shape else float("inf")
+def _rows(answer: SurvivalPrediction, at: np.ndarray) -> SurvivalPrediction:
+    return replace(answer, risk=answer.risk[at], survival=None if answer.survival is None else answer.survival[at])
+
+
+def _gap(left: SurvivalPrediction, right: SurvivalPrediction) -> float:
+    """Largest difference of two answers' risks, times and curves; infinite where they do not match in shape."""
+    gaps = []
+    for name in ("risk", "times", "survival"):
+        one, other = getattr(left, name), getattr(right, name)
+        if one is None and other is None:
+            continue
+        if one is None or other is None or one.shape != other.shape:
+            return float("inf")
+        gaps.append(float(np.abs(one - other).max(initial=0)))
+    return max(gaps)

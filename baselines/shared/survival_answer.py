@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.contract import WeightsRecord
+from protocols.errors import UserError
 from protocols.survival_contract import EventArray, SurvivalPrediction, TimeArray
 
 CURVE_POINTS = 40
@@ -23,8 +24,20 @@ class FittedHere:
 
 def curve_times(time: TimeArray, event: EventArray) -> NDArray[np.float64]:
     """At most 40 training event times, evenly spaced in rank."""
+    return event_times(time, event, CURVE_POINTS)
+
+
+def event_times(time: TimeArray, event: EventArray, most: int) -> NDArray[np.float64]:
+    """At most ``most`` of the distinct event times, evenly spaced in rank, first and last among them."""
     events = np.unique(time[event])
-    return np.asarray(events[np.unique(np.linspace(0, len(events) - 1, CURVE_POINTS).round().astype(int))])
+    if not len(events):
+        raise UserError(
+            f"none of {len(time)} training patients has an event",
+            where="follow-up of the training fold",
+            expected="at least one event",
+            remedy="use fewer folds or a cohort with longer follow-up",
+        )
+    return np.asarray(events[np.unique(np.linspace(0, len(events) - 1, most).round().astype(int))])
 
 
 def with_curves(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.contract import FloatArray
+from protocols.errors import UserError
 
 Float = NDArray[np.float64]
 
@@ -13,7 +14,8 @@ Float = NDArray[np.float64]
 class Standardiser:
     """Mean 0 and variance 1 by training patients; a hole becomes the training mean (0), a constant column is dropped.
 
-    ``keep`` limits the table to the columns of largest training variance, as recorded.
+    ``keep`` limits the table to the columns of largest training variance, as recorded. Of a table in which nothing
+    varies no column is left: see :func:`fitted_standardiser`.
     """
 
     def __init__(self, keep: int | None = None) -> None:
@@ -36,6 +38,19 @@ class Standardiser:
     def transform(self, table: FloatArray) -> Float:
         values = table[:, self.columns].astype(np.float64) - self._mean[self.columns]
         return np.asarray(np.where(np.isfinite(values), values, 0.0) / self._spread)
+
+
+def fitted_standardiser(table: FloatArray, keep: int | None = None) -> Standardiser:
+    """For a model that has nothing but this table: a table without a column to fit is a :class:`UserError`."""
+    standardiser = Standardiser(keep).fit(table)
+    if not len(standardiser.columns):
+        raise UserError(
+            f"none of {table.shape[1]} columns varies among {len(table)} training patients",
+            where="the table that the model is fitted on",
+            expected="at least one measured column that is not constant",
+            remedy="mend the cohort's table or leave this model out",
+        )
+    return standardiser
 
 
 def with_missing_flags(table: FloatArray, train: FloatArray) -> FloatArray:

@@ -21,6 +21,8 @@ class AttentionMIL(DiscreteSurvival):
         name="attention_mil",
         title="Attention MIL: slides alone, ResNet-50",
         task="survival",
+        licence="BSD-3-Clause (this repository)",
+        summary="Gated attention over frozen tile embeddings, four hazards.",
         encoder="resnet50_layer3",
         paper="Ilse et al., ICML 2018; as the baseline of MCAT, ICCV 2021",
         needs=("slides",),

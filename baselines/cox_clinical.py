@@ -20,6 +20,7 @@ class CoxClinical(FittedHere):
         name="cox_clinical",
         title="Reference: Cox regression on clinical variables",
         task="survival",
+        licence="BSD-3-Clause (this repository)",
         summary="Age, stage and what else the cohort records, standardised; holes at the mean, with a flag.",
         paper="Cox, JRSS B 1972; scikit-survival",
         needs=("clinical",),

@@ -33,6 +33,7 @@ class CoxElasticNet(FittedHere):
         name="cox_elastic_net",
         title="Reference: Cox elastic net on the genomic table",
         task="survival",
+        licence="BSD-3-Clause (this repository)",
         summary=f"scikit-survival's Coxnet, l1_ratio {L1_RATIO}, penalty by {INNER_FOLDS}-fold CV inside training.",
         paper="Simon et al., Journal of Statistical Software 2011",
         needs=("genomic",),

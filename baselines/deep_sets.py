@@ -21,6 +21,8 @@ class DeepSets(DiscreteSurvival):
         name="deep_sets",
         title="Deep Sets: slides alone, ResNet-50",
         task="survival",
+        licence="BSD-3-Clause (this repository)",
+        summary="Frozen tile embeddings one by one, their mean, four hazards.",
         encoder="resnet50_layer3",
         paper="Zaheer et al., NeurIPS 2017; as the baseline of MCAT, ICCV 2021",
         needs=("slides",),

@@ -19,6 +19,8 @@ class KaplanMeier:
         title="Control: Kaplan-Meier of the training fold",
         kind="control",
         task="survival",
+        licence="BSD-3-Clause (this repository)",
+        training_overlap="none: fitted on the training fold alone",
         summary="The same curve and risk for every patient.",
     )
 

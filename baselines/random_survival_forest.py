@@ -26,6 +26,7 @@ class RandomSurvivalForest(FittedHere):
         name="random_survival_forest",
         title="Reference: random survival forest on the genomic table",
         task="survival",
+        licence="BSD-3-Clause (this repository)",
         summary=f"scikit-survival, {TREES} trees, leaves of {SMALLEST_LEAF} or more, √p features a split.",
         paper="Ishwaran et al., Annals of Applied Statistics 2008",
         needs=("genomic",),
@@ -59,8 +60,8 @@ class RandomSurvivalForest(FittedHere):
 def on_grid(time: TimeArray, event: EventArray) -> NDArray[np.float64]:
     """Follow-up on at most 150 event times: an event moves up to the next of them, a censored patient down.
 
-    The patients at risk at each time of the grid are then those who were, and all events since the time before count
-    there; with 150 event times or fewer no event moves and the risk sets are the same.
+    At risk at a time of the grid are then those who lived past the time before it and were not censored in between, as
+    in a life table. With 150 distinct event times or fewer no event moves and the risk sets are what they were.
     """
     grid = event_times(time, event, TIME_POINTS)
     before = np.searchsorted(grid, time, side="right") - 1

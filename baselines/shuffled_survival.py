@@ -19,6 +19,8 @@ class ShuffledSurvival(CoxElasticNet):
         title="Control: Cox elastic net on shuffled follow-up",
         kind="control",
         task="survival",
+        licence="BSD-3-Clause (this repository)",
+        training_overlap="none: fitted on the training fold alone",
         summary="Times and events of the training patients permuted together, then as cox_elastic_net.",
         needs=("genomic",),
     )

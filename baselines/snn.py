@@ -23,6 +23,7 @@ class SNN(DiscreteSurvival):
         name="snn",
         title="SNN: genomic table alone",
         task="survival",
+        licence="BSD-3-Clause (this repository)",
         summary="ELU and alpha dropout on all genomic features, L1 on every weight, four hazards.",
         paper="Klambauer et al., NeurIPS 2017; as the baseline of MCAT, ICCV 2021",
         needs=("genomic",),

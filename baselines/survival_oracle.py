@@ -14,6 +14,8 @@ class SurvivalOracle:
         title="Oracle: the phantom's true log-hazard",
         kind="oracle",
         task="survival",
+        licence="BSD-3-Clause (this repository)",
+        training_overlap="none: knows the truth itself",
         summary="The log-hazard itself: nobody orders patients better but by luck.",
         needs=("oracle",),
     )

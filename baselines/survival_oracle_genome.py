@@ -14,6 +14,8 @@ class SurvivalOracleGenome:
         title="Oracle: all that the genome can tell",
         kind="oracle",
         task="survival",
+        licence="BSD-3-Clause (this repository)",
+        training_overlap="none: knows the truth itself",
         summary="The log-hazard expected from the factors that move genes.",
         needs=("oracle",),
     )

@@ -14,6 +14,8 @@ class SurvivalOracleImage:
         title="Oracle: all that a slide can tell",
         kind="oracle",
         task="survival",
+        licence="BSD-3-Clause (this repository)",
+        training_overlap="none: knows the truth itself",
         summary="The log-hazard expected from the factors that show on the slide.",
         needs=("oracle",),
     )

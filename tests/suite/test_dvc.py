@@ -33,6 +33,7 @@ class Newcomer:
         return np.tile(self.mean, (len(test), 1)) + test.xy_um[:, :1] / 1000
 """
 SURVIVAL = {
+    "tile": {"um": 47, "pixels": 64, "max_tiles": 100, "tissue": "saturation"},
     "protocols": ["tcga_survival"],
     "cohorts": {"gse7390": {"reader": "gse7390", "root": "protocols/cohorts/gse7390.py"}},
     "average": [],

@@ -16,14 +16,15 @@ def test_shapes_and_holes() -> None:
     toy = toy_survival()
     assert len(toy) == len(toy.time) == len(toy.event) == 120
     assert (toy.clinical.shape, toy.genomic.shape) == ((120, len(CLINICAL)), (120, 36))
-    assert (toy.clinical.dtype, toy.genomic.dtype, toy.time.dtype) == (np.float32, np.float32, np.float64)
+    assert [str(table.dtype) for table in (toy.clinical, toy.genomic, toy.time)] == ["float32", "float32", "float64"]
     assert {"age", "stage"} <= set(toy.clinical_features)
     assert list(toy.genomic_features) == sorted(toy.genomic_features)
     columns = signature_columns(toy.genomic_features, toy.signatures)
     assert [len(found) for found in columns.values()] == [6] * len(SIGNATURES)
     for table in (toy.clinical, toy.genomic):
         assert 0.02 < np.isnan(table).mean() < 0.09
-    assert np.isfinite(toy.time).all() and (toy.time > 0).all()
+    assert np.isfinite(toy.time).all()
+    assert (toy.time > 0).all()
     assert 0.4 < toy.event.mean() < 0.9
 
 
@@ -47,7 +48,8 @@ def test_same_seed_same_bytes_and_another_seed_others() -> None:
 def test_inputs_hold_no_follow_up() -> None:
     inputs = inputs_of(toy_survival())
     assert type(inputs) is PatientView
-    assert not hasattr(inputs, "time") and not hasattr(inputs, "event")
+    assert not hasattr(inputs, "time")
+    assert not hasattr(inputs, "event")
 
 
 def test_take_keeps_rows_together() -> None:

@@ -39,6 +39,11 @@ SURVIVAL = {
     "average": [],
     "models": ["kaplan_meier", "cox_clinical"],
 }
+WITH_NEWCOMER = {
+    "models": ["oracle", "train_mean", "coordinates", "newcomer"],
+    "protocols": ["intra_patient", "inter_patient"],
+    "adapters": {"newcomer": "newcomer.py:Newcomer"},
+}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -109,10 +114,7 @@ def test_nothing_changed_nothing_runs(checkout: Checkout) -> None:
 def test_new_model_runs_its_cells_alone(checkout: Checkout) -> None:
     before = checkout.result_bytes()
     (checkout.folder / "newcomer.py").write_text(NEWCOMER)
-    models = ["oracle", "train_mean", "coordinates", "newcomer"]
-    checkout.params(
-        models=models, protocols=["intra_patient", "inter_patient"], adapters={"newcomer": "newcomer.py:Newcomer"}
-    )
+    checkout.params(**WITH_NEWCOMER)
     cells = {f"predict@{p}-newcomer" for p in ("intra_patient", "inter_patient")}
     cells |= {f"score@{p}" for p in ("intra_patient", "inter_patient")}
     scored = {path: path.stat().st_mtime_ns for path in (checkout.folder / "runs/cache/scores").rglob("record.json")}
@@ -122,24 +124,6 @@ def test_new_model_runs_its_cells_alone(checkout: Checkout) -> None:
     assert all(path.stat().st_mtime_ns == when for path, when in scored.items())  # no other cell was scored again
     (checkout.folder / "newcomer.py").write_text(NEWCOMER.replace("1000", "900"))
     assert checkout.repro() == {"inputs", "report", *cells}
-
-
-def test_new_cohort_of_patients_leaves_the_others_answers(checkout: Checkout) -> None:
-    """Its own stage runs, models go on where they are asked anew, and what was there keeps its bytes."""
-    before = {name: held for name, held in checkout.result_bytes().items() if "gse7390" in name}
-    twin = {**SURVIVAL["cohorts"], "twin": SURVIVAL["cohorts"]["gse7390"]}
-    checkout.params(
-        models=["oracle", "train_mean", "coordinates"],
-        protocols=["intra_patient", "inter_patient"],
-        survival={**SURVIVAL, "cohorts": twin},
-    )
-    ran = checkout.repro()
-    assert "patients@twin" in ran
-    assert not any(name.startswith(("predict@", "score@", "patients@gse7390")) for name in ran)
-    after = checkout.result_bytes()
-    assert {name: after[name] for name in before} == before
-    checkout.params(models=["oracle", "train_mean", "coordinates"], protocols=["intra_patient", "inter_patient"])
-    checkout.repro()
 
 
 def test_edited_metric_scores_again_and_trains_nothing(checkout: Checkout) -> None:
@@ -177,3 +161,16 @@ def test_kill_minus_nine_at_any_moment_ends_in_the_same_bytes(checkout: Checkout
         process.wait()
     checkout.repro()
     assert checkout.result_bytes() == wanted
+
+
+def test_new_cohort_of_patients_leaves_the_others_answers(checkout: Checkout) -> None:
+    """Its own stage runs, models are asked about it, and what was there keeps its bytes."""
+    before = {name: held for name, held in checkout.result_bytes().items() if "/gse7390" in name}
+    assert before
+    twin = {**SURVIVAL["cohorts"], "twin": SURVIVAL["cohorts"]["gse7390"]}
+    checkout.params(**WITH_NEWCOMER, survival={**SURVIVAL, "cohorts": twin})
+    ran = checkout.repro()
+    assert "patients@twin" in ran
+    assert not any(name.startswith(("predict@", "score@", "patients@gse7390")) for name in ran)
+    after = checkout.result_bytes()
+    assert {name: after[name] for name in before} == before

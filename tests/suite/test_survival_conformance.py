@@ -229,7 +229,8 @@ def test_the_way_risks_point_is_said_and_not_required(sign: int) -> None:
         def predict(self, test: PatientInputs) -> SurvivalPrediction:
             return SurvivalPrediction(sign * super().predict(test).risk)
 
-    last = list(check_survival_model(Pointing, "subject"))[-1]
+    subject: Any = Pointing
+    last = list(check_survival_model(subject, "subject"))[-1]
     right, of = (int(word) for word in last.check.split() if word.isdigit())
     assert last.problem == ""
     assert (right > 0.6 * of) if sign > 0 else (right < 0.4 * of)
@@ -243,7 +244,8 @@ def test_a_sound_answer_comes_back_as_float64() -> None:
     answer = checked_survival(
         SurvivalPrediction(RISK.astype(np.float32), TIMES.astype(int), CURVES.astype(np.float32)), 2, "m", "0"
     )
-    assert answer.times is not None and answer.survival is not None
+    assert answer.times is not None
+    assert answer.survival is not None
     assert {array.dtype for array in (answer.risk, answer.times, answer.survival)} == {np.dtype(np.float64)}
     np.testing.assert_allclose(answer.survival, CURVES, atol=1e-7)
     assert checked_survival(SurvivalPrediction(RISK), 2, "m", "0").times is None
@@ -263,7 +265,7 @@ def test_rounding_that_makes_a_curve_rise_is_levelled() -> None:
         (SurvivalPrediction(RISK[:1]), r"risk has shape \(1,\)"),
         (SurvivalPrediction(RISK[:, None]), r"risk has shape \(2, 1\)"),
         (SurvivalPrediction(np.array([0.0, np.inf])), "a risk is NaN or infinite"),
-        (SurvivalPrediction(np.array(["a", "b"])), "a risk is NaN or infinite"),  # type: ignore[arg-type]
+        (SurvivalPrediction(np.array(["a", "b"])), "a risk is NaN or infinite"),
         (SurvivalPrediction(RISK, TIMES), "times without curves"),
         (SurvivalPrediction(RISK, None, CURVES), "times without curves"),
         (SurvivalPrediction(RISK, TIMES, CURVES.T), r"curves \(3, 2\)"),

@@ -103,34 +103,45 @@ def test_clinical_cox_is_scikit_survivals_on_filled_and_flagged_columns() -> Non
 
 def test_elastic_net_is_coxnet_at_the_penalty_of_the_best_cross_validated_likelihood() -> None:
     """The whole of it once more: path, folds, criterion by double loop, refit."""
-    from sksurv.linear_model import CoxnetSurvivalAnalysis
-
     model = CoxElasticNet()
     found = answer(model)
     x, x_test = prepared(TOY.genomic)
     time, event = TOY.time[TRAIN], TOY.event[TRAIN]
     np.testing.assert_allclose(model._table.transform(TOY.genomic[TRAIN]), x, atol=1e-9)
 
-    def coxnet(rows: Any, **changes: Any) -> Any:
-        return CoxnetSurvivalAnalysis(l1_ratio=L1_RATIO, **changes).fit(x[rows], surv(event[rows], time[rows]))
+    path = coxnet(x, time, event, n_alphas=25, alpha_min_ratio=0.05).alphas_
+    total = cross_validated(x, time, event, path, derive_seed(0, "coxnet folds", len(TRAIN)))
+    best = path[int(np.argmax(total))]
+    assert model._alpha == pytest.approx(best, rel=1e-9)
+    assert path[0] > best > path[-1]  # the toy's optimum lies inside the path, so that the choice is one
+    np.testing.assert_allclose(found.risk, coxnet(x, time, event, alphas=path).predict(x_test, alpha=best), atol=1e-5)
 
-    path = coxnet(slice(None), n_alphas=25, alpha_min_ratio=0.05).alphas_
-    rng = np.random.default_rng(derive_seed(0, "coxnet folds", len(TRAIN)))
-    fold = np.zeros(len(TRAIN), dtype=int)
+
+def coxnet(x: Float, time: Float, event: NDArray[np.bool_], **changes: Any) -> Any:
+    from sksurv.linear_model import CoxnetSurvivalAnalysis
+
+    return CoxnetSurvivalAnalysis(l1_ratio=L1_RATIO, **changes).fit(x, surv(event, time))
+
+
+def cross_validated(
+    x: Float, time: Float, event: NDArray[np.bool_], path: Float, seed: int, held_out_alone: bool = False
+) -> Float:
+    """Verweij and van Houwelingen's criterion of every penalty; or the held-out patients' own likelihood."""
+    rng = np.random.default_rng(seed)
+    fold = np.zeros(len(time), dtype=int)
     for kind in (True, False):
         members = rng.permutation(np.flatnonzero(event == kind))
         fold[members] = np.arange(len(members)) % INNER_FOLDS
     total = np.zeros(len(path))
     for number in range(INNER_FOLDS):
-        inside = np.flatnonzero(fold != number)
-        weights = coxnet(inside, alphas=path).coef_
+        inside = fold != number
+        scores = x @ coxnet(x[inside], time[inside], event[inside], alphas=path).coef_
         for place in range(len(path)):
-            scores = x @ weights[:, place]
-            total[place] += written_out(scores, time, event) - written_out(scores[inside], time[inside], event[inside])
-    best = path[int(np.argmax(total))]
-    assert model._alpha == pytest.approx(best, rel=1e-9)
-    assert path[0] > best > path[-1]  # the toy's optimum lies inside the path, so that the choice is one
-    np.testing.assert_allclose(found.risk, coxnet(slice(None), alphas=path).predict(x_test, alpha=best), atol=1e-5)
+            every = written_out(scores[:, place], time, event)
+            fitted = written_out(scores[inside, place], time[inside], event[inside])
+            alone = written_out(scores[~inside, place], time[~inside], event[~inside])
+            total[place] += alone if held_out_alone else every - fitted
+    return total
 
 
 def written_out(scores: Float, time: Float, event: NDArray[np.bool_]) -> float:
@@ -156,6 +167,19 @@ def test_partial_likelihood_is_the_double_loop(patients: list[tuple[int, bool, f
 def test_partial_likelihood_stands_large_scores() -> None:
     found = partial_log_likelihood(np.array([[900.0], [0.0]]), np.array([1.0, 2.0]), np.array([True, True]))
     np.testing.assert_allclose(found, [0.0], atol=1e-9)
+
+
+def test_penalty_is_chosen_by_all_patients_likelihood_less_that_of_the_fitted() -> None:
+    """Ten small cohorts, in some of which the held-out patients' own likelihood would choose another."""
+    path, differs = np.geomspace(0.3, 0.02, 12), 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(60, 8))
+        time, event = rng.exponential(size=60) * np.exp(-0.7 * x[:, 0]), rng.random(60) < 0.6
+        best = int(np.argmax(cross_validated(x, time, event, path, seed)))
+        assert choose_penalty(x, time, event, path, np.random.default_rng(seed)) == best
+        differs += best != int(np.argmax(cross_validated(x, time, event, path, seed, held_out_alone=True)))
+    assert differs
 
 
 def test_penalty_is_the_largest_where_nothing_can_be_learnt() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 
 import typer
 
@@ -254,14 +255,29 @@ def phantom(
 
 def main() -> None:
     """Entry point: a user's mistake is one line and status 2; Ctrl-C is status 130."""
+    status: object = 0
     try:
         app()
+    except SystemExit as stop:
+        status = stop.code
     except UserError as error:
         print(f"slide2omics: {error}", file=sys.stderr)
-        sys.exit(2)
+        status = 2
     except KeyboardInterrupt:
         print("slide2omics: interrupted; what was finished is kept, the same command goes on", file=sys.stderr)
-        sys.exit(130)
+        status = 130
+    _leave(status if isinstance(status, int) else int(status is not None))
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process without tearing the interpreter down.
+
+    On a busy machine a worker thread of pyarrow can outlive the interpreter, and the C++ runtime then aborts a command
+    that has written all it had to ("terminate called without an active exception").
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

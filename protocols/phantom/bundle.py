@@ -110,7 +110,13 @@ def write_outlines(path: Path, ids: list[str], outlines: Float) -> None:
 
 
 def write_matrix(
-    path: Path, ids: list[str], genes: tuple[str, ...], gene_ids: list[str], counts: Any, controls: Any
+    path: Path,
+    ids: list[str],
+    genes: tuple[str, ...],
+    gene_ids: list[str],
+    counts: Any,
+    controls: Any,
+    chemistry: str = "Xenium",
 ) -> None:
     """``cell_feature_matrix.h5``: 10x's CSC layout, features in rows, cells in columns."""
     import h5py
@@ -127,7 +133,7 @@ def write_matrix(
     with written_whole(path) as part, h5py.File(part, "w", libver=("earliest", "v110")) as file:
         file.attrs["filetype"] = "matrix"
         file.attrs["version"] = 2
-        file.attrs["chemistry_description"] = "Xenium"
+        file.attrs["chemistry_description"] = chemistry
         file.attrs["software_version"] = "phantom"
 
         def put(name: str, values: Any) -> None:

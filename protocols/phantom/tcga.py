@@ -27,7 +27,7 @@ from protocols.phantom.tcga_patients import (
 )
 from protocols.phantom.tcga_settings import TcgaSettings
 from protocols.phantom.tcga_tables import clinical_table, gene_laws, genomic_table, signatures_csv, write_zipped_csv
-from protocols.phantom.tissue import SlideName, make_tissue
+from protocols.phantom.tissue import SlideName, Tissue, make_tissue
 from protocols.seeds import generator
 
 VERSION = 1
@@ -63,18 +63,38 @@ def slides_of(settings: TcgaSettings, seed: int, cohort: str, patients: Sequence
     ]
 
 
-def slide_image(settings: TcgaSettings, seed: int, slide: PatientSlide, factors: Factors) -> np.ndarray[Any, Any]:
-    """The H&E image: *shared* moves the immune niche and the cells' eosin, *image* the size and darkness of nuclei,
-    *genome* nothing."""
+def slide_tissue(settings: TcgaSettings, seed: int, slide: PatientSlide, factors: Factors) -> Tissue:
+    """The tissue as it is drawn: *shared* moves the immune niche and the cells' eosin, *image* the size and darkness of
+    nuclei, *genome* nothing."""
     image, shared = float(factors.image[slide.row]), float(factors.shared[slide.row])
     tissue = make_tissue(settings.slide, seed, slide.name, immune_bias=settings.immune_bias * shared)
-    grown = replace(
+    return replace(
         tissue,
         radius=tissue.radius * np.exp(settings.nuclear_size * image),
         density=tissue.density * np.exp(settings.nuclear_density * image),
         eosin=tissue.eosin * np.exp(settings.cytoplasm_eosin * shared),
     )
-    return render(settings.slide, seed, grown)
+
+
+def slide_image(settings: TcgaSettings, seed: int, slide: PatientSlide, factors: Factors) -> np.ndarray[Any, Any]:
+    """The H&E image of a slide."""
+    return render(settings.slide, seed, slide_tissue(settings, seed, slide, factors))
+
+
+def write_slide(path: Path, settings: TcgaSettings, seed: int, slide: PatientSlide, factors: Factors) -> None:
+    """Draw a slide and write it as a pyramidal OME-TIFF."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as part:
+        write_he_image(
+            part,
+            slide_image(settings, seed, slide, factors),
+            mpp=settings.slide.mpp,
+            levels=settings.slide.pyramid_levels,
+            tile=settings.slide.tile_px,
+            quality=settings.slide.jpeg_quality,
+            name=slide.name.slide,
+            uuid=fixed_uuid(seed, slide.name.slide, "image"),
+        )
 
 
 def generate_tcga(
@@ -98,19 +118,7 @@ def generate_tcga(
         for number, slide in enumerate(slides, start=1):
             if only is not None and slide.name.patient not in only:
                 continue
-            path = out / slide.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(path) as part:
-                write_he_image(
-                    part,
-                    slide_image(settings, seed, slide, factors),
-                    mpp=settings.slide.mpp,
-                    levels=settings.slide.pyramid_levels,
-                    tile=settings.slide.tile_px,
-                    quality=settings.slide.jpeg_quality,
-                    name=slide.name.slide,
-                    uuid=fixed_uuid(seed, slide.name.slide, "image"),
-                )
+            write_slide(out / slide.path, settings, seed, slide, factors)
             if progress is not None:
                 progress(f"{cohort}: slide {number}/{len(slides)}")
     write_text_whole(out / "signatures.csv", signatures_csv(settings))

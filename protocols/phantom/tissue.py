@@ -114,17 +114,19 @@ def scatter_cells(rng: np.random.Generator, side: float, margin: float, spacing:
     return kept
 
 
-def draw_niches(seed: int, name: SlideName, xy: Float, side: float, immune_bias: float = 0.0) -> tuple[Int, Float]:
+def draw_niches(
+    seed: int, name: SlideName, xy: Float, side: float, immune_bias: float = 0.0, length_um: float = NICHE_LENGTH_UM
+) -> tuple[Int, Float]:
     """Niche of each cell, and how near the cell lies to the edge of a duct or tumour nest (0 to 1).
 
-    ``immune_bias`` raises the immune niche's field, in its standard deviations.
+    ``immune_bias`` raises the immune niche's field, in its standard deviations; ``length_um`` is the niches' size.
     """
     bias = 0.25 * generator(seed, "niche bias", name.cancer).standard_normal(len(NICHES))
     bias[0] += 0.35
     bias[NICHES.index("immune")] += immune_bias
     fields = np.stack(
         [
-            SmoothField(generator(seed, "niche", name.slide, niche), side, NICHE_LENGTH_UM).at(xy) + bias[i]
+            SmoothField(generator(seed, "niche", name.slide, niche), side, length_um).at(xy) + bias[i]
             for i, niche in enumerate(NICHES)
         ],
         axis=1,
@@ -162,13 +164,20 @@ def draw_states(seed: int, name: SlideName, xy: Float, side: float) -> Float:
     return np.clip(standardised(np.stack(columns, axis=1)), -2.8, 2.8)
 
 
-def make_tissue(settings: PhantomSettings, seed: int, name: SlideName, *, immune_bias: float = 0.0) -> Tissue:
+def make_tissue(
+    settings: PhantomSettings,
+    seed: int,
+    name: SlideName,
+    *,
+    immune_bias: float = 0.0,
+    niche_um: float = NICHE_LENGTH_UM,
+) -> Tissue:
     """All of one slide's cells; the same for the same seed and slide name, whatever else is generated."""
     side = (settings.image_px - 1) * settings.mpp
     lumen = SmoothField(generator(seed, "lumen", name.slide), side, LUMEN_LENGTH_UM)
     rng = generator(seed, "cells", name.slide)
     xy = scatter_cells(rng, side, settings.margin_um, settings.cell_spacing_um, lumen)
-    niche, edge = draw_niches(seed, name, xy, side, immune_bias)
+    niche, edge = draw_niches(seed, name, xy, side, immune_bias, niche_um)
     kind = draw_kinds(settings, seed, name, niche, edge)
     states = draw_states(seed, name, xy, side)
     size, elongation, chromatin, eosin = states.T

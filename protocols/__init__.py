@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING
 from protocols.errors import look_up
 
 if TYPE_CHECKING:
+    from protocols.bulk.protocol import BulkProtocol
     from protocols.contract import Task
     from protocols.protocol import Protocol
     from protocols.survival.protocol import SurvivalProtocol
 
 EXPRESSION = ("intra_patient", "inter_patient", "cross_cancer")
 SURVIVAL = ("tcga_survival",)
-PROTOCOLS: dict[str, Task] = {**dict.fromkeys(EXPRESSION, "expression"), **dict.fromkeys(SURVIVAL, "survival")}
+BULK = ("tcga_expression", "gbm_spatial")
+PROTOCOLS: dict[str, Task] = {
+    **dict.fromkeys(EXPRESSION, "expression"),
+    **dict.fromkeys(SURVIVAL, "survival"),
+    **dict.fromkeys(BULK, "bulk"),
+}
 """Name (= module in this package) to the task that its models must answer."""
 
 
@@ -34,4 +40,11 @@ def load_survival_protocol(name: str) -> SurvivalProtocol:
     """The survival protocol of that name; an unknown one fails with the nearest name."""
     look_up(name, dict.fromkeys(SURVIVAL), kind="survival protocol", where="protocols")
     found: SurvivalProtocol = import_module(f"protocols.{name}").PROTOCOL
+    return found
+
+
+def load_bulk_protocol(name: str) -> BulkProtocol:
+    """The protocol of bulk expression of that name; an unknown one fails with the nearest name."""
+    look_up(name, dict.fromkeys(BULK), kind="protocol of bulk expression", where="protocols")
+    found: BulkProtocol = import_module(f"protocols.{name}").PROTOCOL
     return found

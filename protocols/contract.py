@@ -21,7 +21,7 @@ RowArray = NDArray[np.int64]
 TextArray = NDArray[np.str_]
 
 Kind = Literal["model", "control", "oracle"]
-Task = Literal["expression", "survival"]
+Task = Literal["expression", "survival", "bulk", "image"]
 
 
 @dataclass(frozen=True)

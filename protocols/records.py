@@ -41,6 +41,11 @@ class ScoreRecord:
     in each patient resample, the same resamples for every model of a cohort, and ``survival`` what
     :class:`protocols.survival.scoring.SurvivalScores` says beyond the summary. ``units.parquet`` then has fold,
     patient, time, event, risk.
+
+    A record of bulk expression (task ``bulk``) is one model on one cohort of ``tcga_expression``, with ``replicates``
+    likewise, or on all sections of ``gbm_spatial``, with ``per_patient``; ``bulk`` holds what
+    :class:`protocols.bulk.scoring.BulkScores` or :class:`protocols.spatial.scoring.SpatialScores` says beyond the
+    summary, and ``section_<name>.parquet`` stands beside a spatial record: the maps of a section.
     """
 
     protocol: str
@@ -69,6 +74,7 @@ class ScoreRecord:
     board: str = ""
     replicates: list[float] = field(default_factory=list)
     survival: dict[str, Any] = field(default_factory=dict)
+    bulk: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"

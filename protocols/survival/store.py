@@ -89,7 +89,8 @@ class PatientStore:
         return np.array(sorted(place[patient] for patient in patients), dtype=np.int64)
 
     def _table(self, name: str) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / f"{name}.parquet")
+        # A Parquet file without columns forgets how many rows it had: a cohort may have no genomic table at all.
+        return pd.read_parquet(self.folder / f"{name}.parquet").reindex(range(len(self.patients)))
 
 
 def write_patient_store(folder: Path, cohort: PatientCohort, *, phantom: bool, root: Path) -> PatientStore:

@@ -62,6 +62,21 @@ BUILTIN: dict[str, str] = {
     "mcat_resnet50_as_released": "baselines.mcat_resnet50_as_released:McatResNet50AsReleased",
     "mcat_past_multi": "baselines.mcat_past_multi:McatPASTMulti",
     "survival_oracle_genome": "baselines.survival_oracle_genome:SurvivalOracleGenome",
+    "bulk_oracle": "baselines.bulk_oracle:BulkOracle",
+    "bulk_train_mean": "baselines.bulk_train_mean:BulkTrainMean",
+    "bulk_shuffled": "baselines.bulk_shuffled:BulkShuffled",
+    "ridge_mean_feature": "baselines.ridge_mean_feature:RidgeMeanFeature",
+    "nearest_slides": "baselines.nearest_slides:NearestSlides",
+    "he2rna": "baselines.he2rna:HE2RNA",
+    "he2rna_pretrained": "baselines.he2rna_pretrained:HE2RNAPretrained",
+    "he2rna_sequoia": "baselines.he2rna_sequoia:HE2RNASequoia",
+    "he2rna_sequoia_pretrained": "baselines.he2rna_sequoia_pretrained:HE2RNASequoiaPretrained",
+    "sequoia_vit": "baselines.sequoia_vit:SequoiaViT",
+    "sequoia_vit_pretrained": "baselines.sequoia_vit_pretrained:SequoiaViTPretrained",
+    "sequoia_vis": "baselines.sequoia_vis:SequoiaViS",
+    "sequoia_vis_pretrained": "baselines.sequoia_vis_pretrained:SequoiaViSPretrained",
+    "sequoia_vis_first_tile": "baselines.sequoia_vis_first_tile:SequoiaViSFirstTile",
+    "sequoia_as_released": "baselines.sequoia_as_released:SequoiaAsReleased",
 }
 """Name (= module = card name) to ``module:Class``; nothing is imported until a name is asked for."""
 

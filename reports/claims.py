@@ -18,6 +18,17 @@ _METRICS = {
         (re.compile(r"c.index"), HEADLINE),
         (re.compile(r"log.rank p"), "logrank_p"),
     ),
+    "bulk": (
+        (re.compile(r"well.predicted genes"), "well_predicted"),
+        (re.compile(r"median r of the top"), "top_median_as_published"),
+        (re.compile(r"genes validated externally"), "external_held"),
+        (re.compile(r"pooled"), "pearson_pooled"),
+        (re.compile(r"(mean|per.gene).*(pearson|\br\b)"), HEADLINE),
+    ),
+    "spatial": (
+        (re.compile(r"median emd"), "emd_own_genes"),
+        (re.compile(r"pearson"), HEADLINE),
+    ),
     "expression": (
         (re.compile(r"rand|\bari\b"), "ari"),
         (re.compile(r"\bf1\b"), "rare_f1"),
@@ -45,7 +56,7 @@ def answers(metric: str, board: str) -> bool:
         return True
     if MEAN_OF_COHORTS in metric:
         return board == AVERAGE
-    cohort = metric.rpartition(", ")[2].lower()
+    cohort = re.split(r"[^a-z0-9]+", metric.rpartition(", ")[2].lower())[-1]  # "TCGA-BRCA" is BRCA
     return cohort in re.split(r"[^a-z0-9]+", board.lower())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,20 @@ def write_figures(board: Leaderboard, folder: Path) -> list[Path]:
         for name, figure in figures:
             if figure is not None:
                 written += [_save(figure, folder / f"{name}_{_safe(board.key)}.{kind}") for kind in ("png", "svg")]
+    return written
+
+
+def save_figures(drawn: Mapping[str, Callable[[], Figure | None]], out: Path) -> list[Path]:
+    """Draw and save figures by name, as PNG and SVG below ``<out>/figures``; None draws nothing."""
+    import matplotlib
+
+    written: list[Path] = []
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        for name, draw in drawn.items():
+            figure = draw()
+            if figure is not None:
+                written += [_save(figure, out / "figures" / f"{name}.{kind}") for kind in ("png", "svg")]
     return written
 
 

@@ -158,7 +158,7 @@ def _build(records: Sequence[ScoreRecord], seed: int, timings: Path | None) -> L
     _refuse_mixed_data(scored)
     first = (scored or list(records))[0]
     measured = [r for r in scored if r.kind == "model" and _is_measured(r)]
-    if first.task == "survival":
+    if any(r.replicates for r in measured):
         ranking = rank_replicates({r.model: (r.headline.mean or 0.0, r.replicates) for r in measured})
     else:
         ranking = rank_models({r.model: r.per_patient for r in measured}, seed=seed)

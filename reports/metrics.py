@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Form = Literal["number", "p"]
+Form = Literal["number", "p", "count"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,51 @@ METRICS: dict[str, TaskMetrics] = {
             "brier_integrated": Secondary("Brier", "integrated Brier score: lower is better; of models with curves"),
             "auc_mean": Secondary("AUC(t)", "cumulative/dynamic AUC, averaged over time"),
             "logrank_p": Secondary("Log-rank p", "halves by median risk of each fold; descriptive, uncorrected", "p"),
+        },
+    ),
+    "bulk": TaskMetrics(
+        headline="Pearson r",
+        means="Pearson r per gene over a fold's patients, mean over folds and genes",
+        axis="Pearson r",
+        nothing=0.0,
+        secondary={
+            "well_predicted": Secondary(
+                "Well predicted", "genes: r > 0, p < .05, better than the untrained twin (p < .05, BH < .2)", "count"
+            ),
+            "top_median": Secondary("Top r", "median r of the top genes, chosen in the other folds"),
+            "top_median_as_published": Secondary(
+                "Top r, as published", "median r of the top genes, chosen on the very test data that it is taken on"
+            ),
+            "pearson_pooled": Secondary("Pooled r", "all folds joined, as published: the train mean falls below zero"),
+            "pearson_pooled_slides": Secondary("Pooled r, slides", "joined, with slides as units: as published"),
+            "rmse": Secondary("RMSE", "root mean squared error of log2(v + 1), mean over genes: lower is better"),
+            "external_pearson": Secondary("External r", "mean of the five models on another cohort's patients"),
+            "external_held_share": Secondary(
+                "Held", "share of well-predicted genes that are well predicted in the external cohort, too"
+            ),
+            "pearson_invisible_genes": Secondary(
+                "Invisible r", "Pearson r of genes that leave no trace on slides: an honest model is at zero"
+            ),
+        },
+    ),
+    "spatial": TaskMetrics(
+        headline="Pearson r of maps",
+        means="Pearson r between percentile maps, mean over genes, then over patients",
+        axis="Pearson r of maps",
+        nothing=0.0,
+        secondary={
+            "beyond_shifts": Secondary(
+                "Beyond shifts", "share of maps whose r exceeds 95 % of toroidal shifts of the prediction; chance: .05"
+            ),
+            "ssim_of_maps": Secondary("SSIM", "structural similarity of maps"),
+            "emd_median": Secondary(
+                "EMD",
+                "Earth Mover's Distance over the root of the tiles, median over genes: lower is nearer, but a "
+                "constant map is near, too",
+            ),
+            "emd_own_genes": Secondary("EMD, own genes", "as published: each model on its own best genes on slides"),
+            "emd_by_width": Secondary("EMD by width", "as released: divided by the width of the grid"),
+            "subtype_kappa": Secondary("Subtypes κ", "Cohen's kappa of each tile's meta-module"),
         },
     ),
 }

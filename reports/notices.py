@@ -30,6 +30,7 @@ def collect_notices(records: Sequence[ScoreRecord], cohort: Cohort) -> tuple[Not
         _about_identity(cohort),
         _about_profiles(records),
         *_about_follow_up(records, cohort),
+        *_about_maps(records),
     ]
     if not any(r.kind == "model" and r.status == "scored" for r in records):
         notices.append(Notice("warning", "No model has been scored: there is nothing to rank."))
@@ -95,6 +96,26 @@ def _about_follow_up(records: Sequence[ScoreRecord], cohort: Cohort) -> list[Not
     if cohort.events is not None and cohort.events < FEW_EVENTS:
         notices.append(Notice("warning", f"Only {cohort.events} events: differences between models are mostly noise."))
     return notices
+
+
+def _about_maps(records: Sequence[ScoreRecord]) -> list[Notice]:
+    """Where a constant map has a smaller Earth Mover's Distance than a model, the distance must not be read alone."""
+    if not records or records[0].task != "spatial":
+        return []
+    constant = [r for r in records if r.counts.get("constant_maps") and r.headline.mean == 0 and r.kind == "control"]
+    distance = constant[0].summary.get("emd_median") if constant else None
+    models = [r.summary.get("emd_median") for r in records if r.kind == "model"]
+    known = [value for value in models if value is not None]
+    if distance is None or not known:
+        return []
+    nearer = sum(value > distance for value in known)
+    return [
+        Notice(
+            "warning" if nearer else "note",
+            f"A constant map has an Earth Mover's Distance of {distance:.3f}; {nearer} of {len(known)} models lie "
+            "farther from the truth than that. Maps are ranked by Pearson r.",
+        )
+    ]
 
 
 def _about_profiles(records: Sequence[ScoreRecord]) -> Notice | None:

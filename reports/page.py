@@ -48,8 +48,17 @@ class Bar:
     high: float | None
 
 
-def page(boards: Sequence[Leaderboard], claims: Sequence[Claim], maps: Mapping[str, list[dict[str, Any]]]) -> str:
-    """Render the page. All text of records is escaped; ``maps`` come from :func:`reports.maps.encode_maps`."""
+def page(
+    boards: Sequence[Leaderboard],
+    claims: Sequence[Claim],
+    maps: Mapping[str, list[dict[str, Any]]],
+    *,
+    spatial: bool = False,
+) -> str:
+    """Render the page. All text of records is escaped; ``maps`` come from :func:`reports.maps.encode_maps`.
+
+    ``spatial``: the page of spatial maps stands beside this one.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -90,6 +99,7 @@ def page(boards: Sequence[Leaderboard], claims: Sequence[Claim], maps: Mapping[s
         matrices=[
             (METRICS[task], own, matrix(own)) for task in METRICS if (own := [b for b in boards if b.task == task])
         ],
+        spatial=spatial,
         claim_titles=CLAIM_TITLES,
         claims=[(claim, claim_cells(claim)) for claim in claims],
         style=Markup("\n".join(_asset(name) for name in STYLES)),

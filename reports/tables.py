@@ -139,7 +139,7 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
 
 
 def _secondary(key: str, metric: Secondary) -> Column:
-    write = p_value if metric.form == "p" else number
+    write = {"p": p_value, "count": _rounded, "number": number}[metric.form]
     return Column(
         key,
         metric.title,
@@ -147,6 +147,10 @@ def _secondary(key: str, metric: Secondary) -> Column:
         lambda row: row.summary.get(key),
         hint=metric.hint,
     )
+
+
+def _rounded(value: float | None) -> str:
+    return MISSING if value is None else count(round(value))
 
 
 def p_value(value: float | None) -> str:

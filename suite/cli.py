@@ -74,6 +74,24 @@ def stage_patients(protocol: Name, cohort: Name) -> None:
     patients.run(read_config(), protocol, cohort)
 
 
+@stage.command("bulk")
+def stage_bulk(cohort: Name) -> None:
+    """Read one cohort with bulk expression, tile its slides and make its folds."""
+    from suite.config import read_config
+    from suite.stages import bulk
+
+    bulk.run(read_config(), cohort)
+
+
+@stage.command("bulk_audit")
+def stage_bulk_audit() -> None:
+    """Read the sections and check the folds of all cohorts with bulk expression for leaks."""
+    from suite.config import read_config
+    from suite.stages import bulk_audit
+
+    bulk_audit.run(read_config())
+
+
 @stage.command("predict")
 def stage_predict(protocol: Name, model: Name) -> None:
     """Fit and predict one cell of the matrix."""
@@ -84,6 +102,10 @@ def stage_predict(protocol: Name, model: Name) -> None:
         from suite.stages import survival_predict
 
         survival_predict.run(read_config(), protocol, model)
+    elif task_of(protocol) == "bulk":
+        from suite.stages import bulk_predict
+
+        bulk_predict.run(read_config(), model)
     else:
         from suite.stages import predict
 
@@ -243,7 +265,9 @@ def phantom(
     profile: Annotated[str, typer.Option(help="mini or full")] = "mini",
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
-    """Simulate the phantom (the default data, or a larger one): cells in OUT/phantom, patients in OUT/phantom_tcga."""
+    """Simulate the phantom (the default data, or a larger one): OUT/phantom, OUT/phantom_tcga and OUT/phantom_bulk."""
+    from protocols.phantom.bulk import generate_bulk
+    from protocols.phantom.bulk_settings import bulk_preset
     from protocols.phantom.generate import generate
     from protocols.phantom.settings import preset
     from protocols.phantom.tcga import generate_tcga
@@ -251,6 +275,7 @@ def phantom(
 
     generate(out / "phantom", preset(profile), seed, progress=typer.echo)
     generate_tcga(out / "phantom_tcga", tcga_preset(profile), seed, progress=typer.echo)
+    generate_bulk(out / "phantom_bulk", bulk_preset(profile), seed, progress=typer.echo)
 
 
 def main() -> None:

@@ -95,6 +95,81 @@ class SurvivalConfig(Strict):
         return self
 
 
+class BulkCohortConfig(Strict):
+    """One cohort with bulk expression. ``files`` are the reader's own settings; paths among them are relative to
+    ``root``. ``external`` names the cohort whose five models are asked about this one; ``normal`` tissue is pre-trained
+    on. ``truth``: the phantom's expectation by patient. See docs/bulk.md."""
+
+    reader: str
+    root: Path
+    files: dict[str, str | list[str]]
+    external: str | None = None
+    normal: bool = False
+    truth: Path | None = None
+    published_in: tuple[str, ...] = ()
+
+
+class SectionsConfig(Strict):
+    """Sections with spatial transcriptomics, and the cohort whose models are asked for their maps.
+
+    ``window`` x ``window`` tiles, moved by ``stride``; ``genes`` are scored: the most variable in the bulk cohort.
+    """
+
+    of: str
+    reader: str
+    root: Path
+    manifest: Path
+    window: int = Field(default=10, ge=1)
+    stride: int = Field(default=1, ge=1)
+    genes: int = Field(default=500, ge=1)
+    modules: Path | None = None
+    truth: Path | None = None
+
+
+class BulkConfig(Strict):
+    """The protocols of bulk expression: cohorts, sections and models; ``average``: cohorts of the mean's board."""
+
+    protocols: list[str] = Field(default_factory=list)
+    tile: TileConfig = TileConfig()
+    super_tiles: int = Field(default=100, ge=1)
+    criteria: str = "standard"
+    gene_sets: Path | None = None
+    cohorts: dict[str, BulkCohortConfig] = Field(default_factory=dict)
+    sections: SectionsConfig | None = None
+    average: list[str] = Field(default_factory=list)
+    models: list[str] = Field(default_factory=list)
+
+    @property
+    def discovery(self) -> list[str]:
+        """Cohorts that are cut into folds."""
+        return [name for name, entry in self.cohorts.items() if entry.external is None and not entry.normal]
+
+    def external_of(self, cohort: str) -> list[str]:
+        return [name for name, entry in self.cohorts.items() if entry.external == cohort]
+
+    @property
+    def normal(self) -> str | None:
+        return next((name for name, entry in self.cohorts.items() if entry.normal), None)
+
+    @model_validator(mode="after")
+    def _names_are_cohorts(self) -> BulkConfig:
+        asked = {"average": self.average, "sections.of": [self.sections.of] if self.sections else []}
+        asked |= {f"cohorts.{name}.external": [e.external] for name, e in self.cohorts.items() if e.external}
+        for key, names in asked.items():
+            for name in names:
+                if name not in self.discovery:
+                    raise ValueError(f"in {key} only cohorts with folds ({did_you_mean(str(name), self.discovery)})")
+        if sum(entry.normal for entry in self.cohorts.values()) > 1:
+            raise ValueError("one cohort of normal tissue at most (join them in one table)")
+        if self.protocols and not (self.models and self.discovery):
+            raise ValueError("cohorts and models for the protocols, or no protocols")
+        if "gbm_spatial" in self.protocols and self.sections is None:
+            raise ValueError("sections for gbm_spatial, or not this protocol")
+        if self.sections and self.sections.window**2 != self.super_tiles:
+            raise ValueError("as many super-tiles as a window has tiles: a model has one place for each")
+        return self
+
+
 class Config(Strict):
     """Everything in ``params.yaml``."""
 
@@ -109,6 +184,7 @@ class Config(Strict):
     protocols: list[str]
     models: list[str]
     survival: SurvivalConfig = SurvivalConfig()
+    bulk: BulkConfig = BulkConfig()
     adapters: dict[str, str] = Field(default_factory=dict)
     weights: dict[str, dict[str, str]] = Field(default_factory=dict)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 RUNS = Path("runs")
 COHORT = RUNS / "cohort"
 PATIENTS = RUNS / "patients"
+BULK = RUNS / "bulk"
+SECTIONS = RUNS / "sections"
 SPLITS = RUNS / "splits"
 AUDITS = RUNS / "audits"
 INPUTS = RUNS / "inputs"

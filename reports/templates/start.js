@@ -6,7 +6,8 @@ for (const panel of all("[data-board]")) {
   const board = DATA.boards[Number(panel.dataset.board)];
   makeTable(panel, board);
   const plots = [() => drawRanks(panel, board)];
-  if (one(".genes-plot", panel)) plots.push(makeGenes(panel, board), makeMaps(panel, board));
+  if (one(".genes-plot", panel)) plots.push(makeGenes(panel, board));
+  if (one(".maps-plot", panel)) plots.push(makeMaps(panel, board));
   if (one(".curves-plot", panel)) plots.push(makeCurves(panel, board));
   drawings.set(panel.id, plots);
 }

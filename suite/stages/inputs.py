@@ -19,6 +19,7 @@ from protocols.cohorts.store import CohortStore
 from protocols.contract import Card, Task, WeightsRecord
 from protocols.errors import UserError
 from protocols.files import sha256_of, sha256_of_files, write_text_whole
+from suite.bulk.features import prepare_features
 from suite.config import Config
 from suite.data import cohort_crops
 from suite.places import COHORT, EMBEDDINGS, INPUTS
@@ -27,6 +28,9 @@ from suite.stages.encoder_sources import encoder_sources, repository
 from suite.survival.bags import embed_cohorts
 from suite.workers import in_parallel
 
+LISTS: dict[Task, str] = {"expression": "models", "survival": "survival.models", "bulk": "bulk.models"}
+"""Where params.yaml lists the models of a task."""
+
 
 def run(config: Config) -> None:
     """Write ``runs/inputs/<model>.json`` for every model of ``params.yaml``, of every task."""
@@ -34,6 +38,7 @@ def run(config: Config) -> None:
     _refuse_unused_weights(config, cards)
     expression = config.models if config.protocols else []
     survival = config.survival.models if config.survival.protocols else []
+    bulk = config.bulk.models if config.bulk.protocols else []
     if expression:
         embeddings = embed_all(config, CohortStore(COHORT), _encoders(cards, expression))
         for name in expression:
@@ -44,6 +49,11 @@ def run(config: Config) -> None:
         for name in survival:
             encoder = cards[name].encoder
             records[name]["bags"] = {cohort: note for (cohort, of), note in bags.items() if of == encoder}
+    if bulk:
+        features = prepare_features(config, _encoders(cards, bulk))
+        for name in bulk:
+            encoder = cards[name].encoder
+            records[name]["features"] = {cohort: note for (cohort, of), note in features.items() if of == encoder}
     for name, record in records.items():
         write_text_whole(INPUTS / f"{name}.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
 
@@ -53,6 +63,7 @@ def resolve(config: Config) -> tuple[dict[str, Card], dict[str, dict[str, Any]]]
     tasks: list[tuple[Task, list[str]]] = [
         ("expression", config.models if config.protocols else []),
         ("survival", config.survival.models if config.survival.protocols else []),
+        ("bulk", config.bulk.models if config.bulk.protocols else []),
     ]
     listed = [name for _, names in tasks for name in names]
     if len(set(listed)) < len(listed):
@@ -70,7 +81,7 @@ def resolve(config: Config) -> tuple[dict[str, Card], dict[str, dict[str, Any]]]
                     f"{name!r} answers {model.card.task} protocols",
                     where="params.yaml",
                     expected=f"a model of the task {task}",
-                    remedy="list it under " + ("survival.models" if model.card.task == "survival" else "models"),
+                    remedy=f"list it under {LISTS[model.card.task]}",
                 )
             cards[name] = model.card
             sources = source_closure(model)

@@ -8,12 +8,14 @@ from protocols.errors import UserError
 from protocols.records import AVERAGE, RECORD_FILE
 from reports.write import ReportPaths, write_reports
 from suite.config import Config
-from suite.places import REPORTS, SCORES, SUBMISSIONS, TIMINGS
+from suite.places import REPORTS, SCORES, SECTIONS, SUBMISSIONS, TIMINGS
+from suite.stages.score_protocol import scored_models
 
 
 def run(config: Config) -> ReportPaths:
     """Write ``runs/reports`` from the score folders of this ``params.yaml``; older cells are left aside."""
-    return write_reports(cells(config), REPORTS, seed=config.seed, timings=TIMINGS)
+    sections = SECTIONS if "gbm_spatial" in config.bulk.protocols else None
+    return write_reports(cells(config), REPORTS, seed=config.seed, timings=TIMINGS, sections=sections)
 
 
 def cells(config: Config) -> list[Path]:
@@ -23,6 +25,14 @@ def cells(config: Config) -> list[Path]:
         for model in config.survival.models:
             # The average is there for models that every cohort of survival.average could serve.
             listed += [SCORES / protocol / model / cohort for cohort in config.survival.cohorts]
+            average = SCORES / protocol / model / AVERAGE
+            listed += [average] if (average / RECORD_FILE).exists() else []
+    for protocol in config.bulk.protocols:
+        for model in scored_models(config, protocol):
+            if protocol == "gbm_spatial":
+                listed.append(SCORES / protocol / model)
+                continue
+            listed += [SCORES / protocol / model / cohort for cohort in config.bulk.discovery]
             average = SCORES / protocol / model / AVERAGE
             listed += [average] if (average / RECORD_FILE).exists() else []
     missing = [folder for folder in listed if not (folder / RECORD_FILE).exists()]

@@ -18,8 +18,10 @@ from typing import Any
 from protocols import task_of
 from protocols.errors import UserError
 from protocols.files import sha256_of_files, write_text_whole
+from protocols.spatial.store import SectionsStore
+from suite.bulk.spatial_scoring import MAP_CONTROLS
 from suite.config import Config
-from suite.places import METRICS, PREDICTIONS, SCORED, SCORES
+from suite.places import METRICS, PREDICTIONS, SCORED, SCORES, SECTIONS
 from suite.progress import steps
 from suite.stages.encoder_sources import repository
 from suite.workers import in_parallel
@@ -28,14 +30,19 @@ SOURCES = (
     "protocols/metrics",
     "protocols/records.py",
     "protocols/scoring.py",
+    "protocols/bulk/scoring.py",
+    "protocols/spatial/scoring.py",
     "protocols/survival/scoring.py",
+    "suite/bulk/scoring.py",
+    "suite/bulk/spatial_scoring.py",
+    "suite/stages/bulk_score.py",
     "suite/data.py",
     "suite/scoring.py",
     "suite/stages/score.py",
     "suite/stages/survival_score.py",
     "suite/survival/scoring.py",
 )
-LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "scikit-survival", "igraph")
+LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "scikit-survival", "igraph", "pot")
 METRICS_FILE = "metrics.json"
 
 
@@ -51,7 +58,7 @@ class CellTask:
 
 def run(config: Config, protocol: str) -> None:
     """Write ``runs/scores/<protocol>/<model>`` of every listed model, and ``runs/metrics/<protocol>.json``."""
-    models = config.survival.models if task_of(protocol) == "survival" else config.models
+    models = scored_models(config, protocol)
     tasks = [
         CellTask(config, protocol, model, str(SCORED / protocol / _name(config, protocol, model))) for model in models
     ]
@@ -72,22 +79,32 @@ def run(config: Config, protocol: str) -> None:
     write_text_whole(METRICS / f"{protocol}.json", json.dumps(metrics, indent=1, sort_keys=True) + "\n")
 
 
+def scored_models(config: Config, protocol: str) -> list[str]:
+    """The models that answer a protocol, and behind them the controls that only scoring can make."""
+    task = task_of(protocol)
+    if task == "survival":
+        return config.survival.models
+    if task == "expression":
+        return config.models
+    return [*config.bulk.models, *(MAP_CONTROLS if protocol == "gbm_spatial" else ())]
+
+
 def score_cell(task: CellTask) -> None:
     """Score one cell into its folder of the cache; the metrics come last and make it count."""
-    from suite.stages import score, survival_score
+    from suite.stages import bulk_score, score, survival_score
 
     kept = Path(task.kept)
     shutil.rmtree(kept, ignore_errors=True)
-    stage = survival_score if task_of(task.protocol) == "survival" else score
-    metrics: dict[str, Any] = stage.cell(task.config, task.protocol, task.model, kept)
+    cells = {"survival": survival_score.cell, "bulk": bulk_score.cell, "expression": score.cell}
+    metrics: dict[str, Any] = cells[task_of(task.protocol)](task.config, task.protocol, task.model, kept)
     write_text_whole(kept / METRICS_FILE, json.dumps(metrics, sort_keys=True))
 
 
 def _name(config: Config, protocol: str, model: str) -> str:
     """``<model>@<key>``."""
-    folder = PREDICTIONS / protocol / model
+    folder = PREDICTIONS / ("bulk" if task_of(protocol) == "bulk" else protocol) / model
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    if not files:
+    if not files and model not in MAP_CONTROLS:
         raise UserError(
             "no predictions", where=folder, expected=f"answers of {model}", remedy="run `dvc repro predict`"
         )
@@ -98,6 +115,8 @@ def _name(config: Config, protocol: str, model: str) -> str:
         "seed": config.seed,
         "truth": str(config.cohort.truth),
         "survival": config.survival.model_dump(mode="json", include={"average", "cohorts"}),
+        "bulk": config.bulk.model_dump(mode="json", exclude={"models"}),
+        "sections": SectionsStore(SECTIONS).hash if protocol == "gbm_spatial" else "",
     }
     return f"{model}@{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
 

@@ -10,16 +10,19 @@ from protocols.errors import look_up
 if TYPE_CHECKING:
     from protocols.bulk.protocol import BulkProtocol
     from protocols.contract import Task
+    from protocols.ihc.protocol import ImageProtocol
     from protocols.protocol import Protocol
     from protocols.survival.protocol import SurvivalProtocol
 
 EXPRESSION = ("intra_patient", "inter_patient", "cross_cancer")
 SURVIVAL = ("tcga_survival",)
 BULK = ("tcga_expression", "gbm_spatial")
+IMAGE = ("ihc4bc",)
 PROTOCOLS: dict[str, Task] = {
     **dict.fromkeys(EXPRESSION, "expression"),
     **dict.fromkeys(SURVIVAL, "survival"),
     **dict.fromkeys(BULK, "bulk"),
+    **dict.fromkeys(IMAGE, "image"),
 }
 """Name (= module in this package) to the task that its models must answer."""
 
@@ -47,4 +50,11 @@ def load_bulk_protocol(name: str) -> BulkProtocol:
     """The protocol of bulk expression of that name; an unknown one fails with the nearest name."""
     look_up(name, dict.fromkeys(BULK), kind="protocol of bulk expression", where="protocols")
     found: BulkProtocol = import_module(f"protocols.{name}").PROTOCOL
+    return found
+
+
+def load_image_protocol(name: str) -> ImageProtocol:
+    """The protocol of virtual staining of that name; an unknown one fails with the nearest name."""
+    look_up(name, dict.fromkeys(IMAGE), kind="protocol of virtual staining", where="protocols")
+    found: ImageProtocol = import_module(f"protocols.{name}").PROTOCOL
     return found

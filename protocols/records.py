@@ -46,6 +46,9 @@ class ScoreRecord:
     likewise, or on all sections of ``gbm_spatial``, with ``per_patient``; ``bulk`` holds what
     :class:`protocols.bulk.scoring.BulkScores` or :class:`protocols.spatial.scoring.SpatialScores` says beyond the
     summary, and ``section_<name>.parquet`` stands beside a spatial record: the maps of a section.
+
+    A record of virtual staining (task ``image``) is one model on one marker of one cohort, with ``per_patient`` PSNR;
+    ``image`` holds H-scores, and ``samples.npy`` beside it a few tiles: H&E, IHC, answer.
     """
 
     protocol: str
@@ -75,6 +78,7 @@ class ScoreRecord:
     replicates: list[float] = field(default_factory=list)
     survival: dict[str, Any] = field(default_factory=dict)
     bulk: dict[str, Any] = field(default_factory=dict)
+    image: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"

@@ -18,6 +18,12 @@ _METRICS = {
         (re.compile(r"c.index"), HEADLINE),
         (re.compile(r"log.rank p"), "logrank_p"),
     ),
+    "image": (
+        (re.compile(r"h.score"), "h_score_r"),
+        (re.compile(r"ssim.*global"), "ssim_global"),
+        (re.compile(r"ssim"), "ssim"),
+        (re.compile(r"psnr"), HEADLINE),
+    ),
     "bulk": (
         (re.compile(r"well.predicted genes"), "well_predicted"),
         (re.compile(r"median r of the top"), "top_median_as_published"),
@@ -45,6 +51,8 @@ _METRICS = {
 
 
 MEAN_OF_COHORTS = "mean of cohorts"
+WITHIN_METRIC = ("global window",)
+"""Words behind a comma that belong to the metric and name no cohort."""
 
 
 def answers(metric: str, board: str) -> bool:
@@ -53,6 +61,8 @@ def answers(metric: str, board: str) -> bool:
     A protocol with a single board answers everything.
     """
     if not board:
+        return True
+    if ", " not in metric or metric.rpartition(", ")[2] in WITHIN_METRIC:
         return True
     if MEAN_OF_COHORTS in metric:
         return board == AVERAGE

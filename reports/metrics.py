@@ -70,7 +70,7 @@ METRICS: dict[str, TaskMetrics] = {
             "well_predicted": Secondary(
                 "Well predicted", "genes: r > 0, p < .05, better than the untrained twin (p < .05, BH < .2)", "count"
             ),
-            "top_median": Secondary("Top r", "median r of the top genes, chosen in the other folds"),
+            "top_median": Secondary("Top r", "median r of the top genes, chosen on patients of the training side"),
             "top_median_as_published": Secondary(
                 "Top r, as published", "median r of the top genes, chosen on the very test data that it is taken on"
             ),
@@ -104,6 +104,24 @@ METRICS: dict[str, TaskMetrics] = {
             "emd_own_genes": Secondary("EMD, own genes", "as published: each model on its own best genes on slides"),
             "emd_by_width": Secondary("EMD by width", "as released: divided by the width of the grid"),
             "subtype_kappa": Secondary("Subtypes κ", "Cohen's kappa of each tile's meta-module"),
+        },
+    ),
+    "image": TaskMetrics(
+        headline="PSNR (dB)",
+        means="Peak signal-to-noise ratio over 8-bit RGB (range 255), mean over a patient's tiles, then over patients",
+        axis="PSNR (dB)",
+        nothing=0.0,
+        secondary={
+            "ssim": Secondary("SSIM", "structural similarity, 7 x 7 windows, as scikit-image's default"),
+            "ssim_global": Secondary("SSIM, global", "one window an image: the form that PAST prints"),
+            "psnr_shift": Secondary("PSNR, shifts", "the best over small whole-pixel shifts, on the central pixels"),
+            "ssim_shift": Secondary("SSIM, shifts", "the best over small whole-pixel shifts, on the central pixels"),
+            "psnr_registered": Secondary("PSNR, registered", "against the IHC on the H&E's own grid; phantoms only"),
+            "h_score_r": Secondary("H-score r", "Pearson r of patches' H-scores with the labels"),
+            "h_score_bias": Secondary("H-score bias", "mean of image minus label, on the scale 0 to 300"),
+            "h_score_pipeline_r": Secondary(
+                "Pipeline r", "the same for the true image: what the H-score pipeline itself can reach"
+            ),
         },
     ),
 }

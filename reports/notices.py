@@ -12,6 +12,7 @@ from reports.describe import PREDICTIONS_ONLY, Cohort, describe_weights
 
 FEW_EVENTS = 100
 """Events below which a C-index has a standard error of about 0.03 or more."""
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _about_maps(records: Sequence[ScoreRecord]) -> list[Notice]:
     """Where a constant map has a smaller Earth Mover's Distance than a model, the distance must not be read alone."""
     if not records or records[0].task != "spatial":
         return []
-    constant = [r for r in records if r.counts.get("constant_maps") and r.headline.mean == 0 and r.kind == "control"]
+    constant = [r for r in records if r.kind == "control" and r.counts.get("constant_maps") and _says_nothing(r)]
     distance = constant[0].summary.get("emd_median") if constant else None
     models = [r.summary.get("emd_median") for r in records if r.kind == "model"]
     known = [value for value in models if value is not None]
@@ -116,6 +117,11 @@ def _about_maps(records: Sequence[ScoreRecord]) -> list[Notice]:
             "farther from the truth than that. Maps are ranked by Pearson r.",
         )
     ]
+
+
+def _says_nothing(record: ScoreRecord) -> bool:
+    """Pearson r of a constant map is 0 up to rounding: percentile scores are float64, and their mean is not exact."""
+    return record.headline.mean is not None and abs(record.headline.mean) < ROUNDING
 
 
 def _about_profiles(records: Sequence[ScoreRecord]) -> Notice | None:

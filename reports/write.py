@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from protocols.files import write_text_whole
-from reports.bulk import mann_whitney_csv, violins
+from protocols.records import ScoreRecord
+from reports.bulk import bulk_records, mann_whitney_csv, violins
 from reports.claims import all_claims
 from reports.data import boards_csv, boards_json, genes_csv, ranks_csv
 from reports.figures import save_figures, write_figures
+from reports.ihc import grid_figure, h_score_grid, ihc_cells
 from reports.latex import latex
 from reports.leaderboard import build_leaderboards, load_cells
 from reports.maps import encode_maps, read_maps
@@ -20,6 +24,9 @@ from reports.markdown import markdown
 from reports.page import page
 from reports.spatial import co_expression, section_maps, spatial_cells
 from reports.spatial_page import spatial_page
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,8 @@ class ReportPaths:
     latex: Path
     ranks: Path
     genes: Path
-    mann_whitney: Path
     figures: tuple[Path, ...]
+    mann_whitney: Path | None = None
     spatial: Path | None = None
 
 
@@ -70,9 +77,11 @@ def write_reports(
         "latex": ("leaderboards.tex", latex(boards, claims)),
         "ranks": ("ranks.csv", ranks_csv(boards)),
         "genes": ("genes.csv", genes_csv(boards)),
-        "mann_whitney": ("mann_whitney.csv", mann_whitney_csv(records)),
     }
+    if bulk_records(records):
+        texts["mann_whitney"] = ("mann_whitney.csv", mann_whitney_csv(records))
     figures = [path for board in boards for path in write_figures(board, out / "figures")]
+    figures += save_figures(_ihc_figures(cells), out)
     figures += save_figures({"violins": lambda: violins(records), "co_expression": lambda: co_expression(cells)}, out)
     _remove_others(out / "figures", figures)
     for name, text in texts.values():
@@ -86,7 +95,17 @@ def write_reports(
     return ReportPaths(**paths, figures=tuple(figures), spatial=spatial if shown else None)
 
 
+def _ihc_figures(cells: Sequence[tuple[ScoreRecord, Path]]) -> dict[str, Callable[[], Figure | None]]:
+    drawn: dict[str, Callable[[], Figure | None]] = {}
+    for board, found in ihc_cells(cells).items():
+        drawn[f"ihc_grid_{board}"] = partial(grid_figure, board, found)
+        drawn[f"h_scores_{board}"] = partial(h_score_grid, board, found)
+    return drawn
+
+
 def _remove_others(folder: Path, kept: Sequence[Path]) -> None:
     for path in folder.glob("*"):
-        if path not in kept and re.fullmatch(r"((ranks|genes|curves)_.*|violins|co_expression)\.(png|svg)", path.name):
+        if path not in kept and re.fullmatch(
+            r"((ranks|genes|curves|ihc_grid|h_scores)_.*|violins|co_expression)\.(png|svg)", path.name
+        ):
             path.unlink()

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 import typer
 
 from protocols.errors import UserError
+from suite.features_command import register as register_features
+from suite.signature_command import signature
 
 if TYPE_CHECKING:
+    from protocols.bulk_contract import BulkModel
     from protocols.survival_contract import SurvivalModel
 
 app = typer.Typer(
@@ -22,6 +25,8 @@ app = typer.Typer(
 )
 stage = typer.Typer(no_args_is_help=True, help="One stage of the pipeline, as dvc.yaml calls it.")
 app.add_typer(stage, name="stage")
+app.command()(signature)
+register_features(app)
 
 Name = Annotated[str, typer.Argument()]
 
@@ -84,12 +89,21 @@ def stage_bulk(cohort: Name) -> None:
 
 
 @stage.command("bulk_audit")
-def stage_bulk_audit() -> None:
-    """Read the sections and check the folds of all cohorts with bulk expression for leaks."""
+def stage_bulk_audit(protocol: Name) -> None:
+    """Check the folds of all cohorts with bulk expression for leaks; of gbm_spatial, read the sections first."""
     from suite.config import read_config
     from suite.stages import bulk_audit
 
-    bulk_audit.run(read_config())
+    bulk_audit.run(read_config(), protocol)
+
+
+@stage.command("ihc")
+def stage_ihc(cohort: Name) -> None:
+    """Read one cohort of paired patches, make folds by patient and check them for leaks."""
+    from suite.config import read_config
+    from suite.stages import ihc
+
+    ihc.run(read_config(), cohort)
 
 
 @stage.command("predict")
@@ -106,6 +120,10 @@ def stage_predict(protocol: Name, model: Name) -> None:
         from suite.stages import bulk_predict
 
         bulk_predict.run(read_config(), model)
+    elif task_of(protocol) == "image":
+        from suite.stages import ihc_predict
+
+        ihc_predict.run(read_config(), model)
     else:
         from suite.stages import predict
 
@@ -152,15 +170,26 @@ def leaderboards() -> None:
 def list_known() -> None:
     """Protocols and models that can be named in params.yaml."""
     from baselines.registry import BUILTIN, load_model_class
-    from protocols import EXPRESSION, SURVIVAL, load_protocol, load_survival_protocol
+    from protocols import (
+        BULK,
+        EXPRESSION,
+        IMAGE,
+        SURVIVAL,
+        load_bulk_protocol,
+        load_image_protocol,
+        load_protocol,
+        load_survival_protocol,
+    )
 
     questions = {name: load_protocol(name).question for name in EXPRESSION}
     questions |= {name: load_survival_protocol(name).question for name in SURVIVAL}
+    questions |= {name: load_bulk_protocol(name).question for name in BULK}
+    questions |= {name: load_image_protocol(name).question for name in IMAGE}
     typer.echo("protocols")
     for name, question in questions.items():
         typer.echo(f"  {name:<26}{question}")
     cards = [load_model_class(name, {}, Path.cwd()).card for name in sorted(BUILTIN)]
-    for task in ("expression", "survival"):
+    for task in ("expression", "survival", "bulk", "image"):
         typer.echo(f"models, {task}")
         for card in cards:
             if card.task == task:
@@ -171,7 +200,7 @@ def list_known() -> None:
 def new_model(
     name: Name,
     folder: Annotated[Path, typer.Option(help="where to put the file")] = Path(),
-    task: Annotated[str, typer.Option(help="expression or survival")] = "expression",
+    task: Annotated[str, typer.Option(help="expression, survival or bulk")] = "expression",
 ) -> None:
     """Write the file that a new model starts from."""
     from suite.new_model import write_new_model
@@ -180,7 +209,7 @@ def new_model(
     class_name = "".join(word.capitalize() for word in name.split("_"))
     typer.echo(f"wrote {path}\nnext: slide2omics check {path}:{class_name}")
     typer.echo(
-        f"then, in params.yaml: add {name} under {'survival.' * (task == 'survival')}models, "
+        f"then, in params.yaml: add {name} under {'' if task == 'expression' else f'{task}.'}models, "
         f"and under adapters `{name}: {path}:{class_name}`; dvc repro"
     )
 
@@ -189,6 +218,7 @@ def new_model(
 def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, or file.py:Class")]) -> None:
     """Run the contract tests on a model and say plainly what fails."""
     from baselines.registry import UNNAMED, load_model_class
+    from suite.bulk_conformance import check_bulk_model
     from suite.config import PARAMS_FILE, read_config
     from suite.conformance import check_model
     from suite.survival_conformance import check_survival_model
@@ -203,6 +233,15 @@ def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, 
     failed = 0
     if model_class.card.task == "survival":
         results = check_survival_model(cast("type[SurvivalModel]", model_class), name)
+    elif model_class.card.task == "bulk":
+        results = check_bulk_model(cast("type[BulkModel]", model_class), name)
+    elif model_class.card.task == "image":
+        raise UserError(
+            f"{name} answers the task 'image'",
+            where="check",
+            expected="expression, survival or bulk",
+            remedy="its tests are not here yet",
+        )
     else:
         results = check_model(model_class, name)
     for result in results:
@@ -225,7 +264,8 @@ def score(
     """Score predictions made elsewhere and put them on the leaderboard.
 
     Columns: slide, cell_id, one a gene (and fold). Of a survival protocol: cohort, fold, patient, risk, optional
-    S(<months>), and model, if there are several.
+    S(<months>), and model, if there are several. Of tcga_expression: cohort, fold (external cohorts: external), slide
+    or patient, one a gene; of gbm_spatial: section, row, column, one a gene.
     """
     from protocols import task_of
     from suite.config import read_config
@@ -235,6 +275,11 @@ def score(
 
         records = score_survival_submission(read_config(), protocol, model, predictions, note)
         metric = "Harrell's C, mean of folds"
+    elif task_of(protocol) == "bulk":
+        from suite.bulk.submissions import score_bulk_submission
+
+        records = score_bulk_submission(read_config(), protocol, model, predictions, note)
+        metric = "Pearson of maps" if protocol == "gbm_spatial" else "Pearson per gene, mean of folds"
     else:
         from suite.submissions import score_submission
 
@@ -252,7 +297,10 @@ def score(
 
 @app.command()
 def units(protocol: Name, out: Annotated[Path, typer.Option(help="CSV to write")]) -> None:
-    """Write who is trained on and who must be predicted: fold, role, and slide, cell_id, x_px, y_px or patient."""
+    """Write who is trained on and who must be predicted: fold, role, and slide, cell_id, x_px, y_px or patient.
+
+    Of gbm_spatial: section, row, column, x_um, y_um. Of bulk protocols the genes go into OUT_genes.csv.
+    """
     from suite.config import read_config
     from suite.export import write_units
 
@@ -265,10 +313,12 @@ def phantom(
     profile: Annotated[str, typer.Option(help="mini or full")] = "mini",
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
-    """Simulate the phantom (the default data, or a larger one): OUT/phantom, OUT/phantom_tcga and OUT/phantom_bulk."""
+    """Simulate the phantoms (the default data, or larger ones) below OUT: phantom, phantom_tcga, _bulk and _ihc."""
     from protocols.phantom.bulk import generate_bulk
     from protocols.phantom.bulk_settings import bulk_preset
     from protocols.phantom.generate import generate
+    from protocols.phantom.ihc import generate_ihc
+    from protocols.phantom.ihc_settings import ihc_preset
     from protocols.phantom.settings import preset
     from protocols.phantom.tcga import generate_tcga
     from protocols.phantom.tcga_settings import tcga_preset
@@ -276,6 +326,7 @@ def phantom(
     generate(out / "phantom", preset(profile), seed, progress=typer.echo)
     generate_tcga(out / "phantom_tcga", tcga_preset(profile), seed, progress=typer.echo)
     generate_bulk(out / "phantom_bulk", bulk_preset(profile), seed, progress=typer.echo)
+    generate_ihc(out / "phantom_ihc", ihc_preset(profile), seed, progress=typer.echo)
 
 
 def main() -> None:

@@ -163,10 +163,46 @@ class BulkConfig(Strict):
             raise ValueError("one cohort of normal tissue at most (join them in one table)")
         if self.protocols and not (self.models and self.discovery):
             raise ValueError("cohorts and models for the protocols, or no protocols")
+        if "gbm_spatial" in self.protocols and "tcga_expression" not in self.protocols:
+            raise ValueError("tcga_expression beside gbm_spatial: its models are the ones that are asked for maps")
         if "gbm_spatial" in self.protocols and self.sections is None:
             raise ValueError("sections for gbm_spatial, or not this protocol")
         if self.sections and self.sections.window**2 != self.super_tiles:
             raise ValueError("as many super-tiles as a window has tiles: a model has one place for each")
+        return self
+
+
+class IhcCohortConfig(Strict):
+    """One cohort of paired patches in IHC4BC's tree. ``aligned``: the same tree with the IHC on the H&E's grid, and
+    ``truth``: phantoms only. See docs/ihc.md."""
+
+    root: Path
+    images: str = "Images"
+    labels: str | None = "Labels"
+    markers: list[str] = Field(default_factory=lambda: ["ER", "PR"])
+    mpp: float = Field(gt=0)
+    stride_share: float = Field(default=0.5, gt=0, le=1)
+    filters: dict[str, float | None] = Field(default_factory=dict)
+    aligned: Path | None = None
+    truth: Path | None = None
+    published_in: tuple[str, ...] = ()
+
+
+class IhcConfig(Strict):
+    """The protocol of virtual staining: folds by patient, the tile a model draws, and shifts that are tolerated."""
+
+    protocols: list[str] = Field(default_factory=list)
+    folds: int = Field(default=5, ge=2)
+    tile_px: int = Field(default=256, ge=32)
+    source_px: int | None = Field(default=None, ge=32)
+    shift_px: int = Field(default=3, ge=0)
+    cohorts: dict[str, IhcCohortConfig] = Field(default_factory=dict)
+    models: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _has_what_it_asks(self) -> IhcConfig:
+        if self.protocols and not (self.models and self.cohorts):
+            raise ValueError("cohorts and models for the protocols, or no protocols")
         return self
 
 
@@ -185,6 +221,7 @@ class Config(Strict):
     models: list[str]
     survival: SurvivalConfig = SurvivalConfig()
     bulk: BulkConfig = BulkConfig()
+    ihc: IhcConfig = IhcConfig()
     adapters: dict[str, str] = Field(default_factory=dict)
     weights: dict[str, dict[str, str]] = Field(default_factory=dict)
 

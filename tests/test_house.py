@@ -20,7 +20,9 @@ MAY_IMPORT = {
     "reports": {"reports", "protocols"},
     "suite": {"suite", "reports", "baselines", "past_model", "protocols"},
 }
-BASELINES_MAY_USE = {"contract", "survival_contract", "views", "errors", "seeds", "files"}
+BASELINES_MAY_USE = {
+    "contract", "survival_contract", "bulk_contract", "image_contract", "views", "errors", "seeds", "files",
+}  # fmt: skip
 TORCH = {"torch", "timm", "torchvision", "torch_geometric"}
 
 

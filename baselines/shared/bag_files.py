@@ -24,7 +24,8 @@ def read_bag(path: Path, encoder: str | None = None) -> FloatArray:
     """One slide's tile embeddings, float32 ``(tiles, d)``.
 
     ``.pt``: a tensor, or a dict with ``features`` (CLAM). ``.h5``: a data set ``features``, ``(tiles, d)`` (CLAM) or
-    ``(1, tiles, d)`` (TRIDENT), or that of ``encoder`` as SEQUOIA names it. An empty, misshapen or non-finite bag is a :class:`UserError`.
+    ``(1, tiles, d)`` (TRIDENT), or that of ``encoder`` as SEQUOIA names it. An empty, misshapen or non-finite bag is a
+    :class:`UserError`.
     """
     if not path.exists():
         raise UserError("no such bag", where=path, expected="a .pt or .h5 file", remedy="check slides.csv")

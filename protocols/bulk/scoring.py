@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.contract import FloatArray, TextArray
-from protocols.errors import UserError
+from protocols.errors import UserError, look_up
 from protocols.metrics.expression_resamples import mean_r_replicates
 from protocols.metrics.gene_correlation import (
     TOP_GENES,
@@ -44,6 +44,7 @@ class ScoredSlides:
     """Slides of one fold's test patients, or of an external cohort; arrays ``(n, genes)``.
 
     ``truth`` repeats a patient's expression on each of their slides. ``untrained``: the twin's answer, or None.
+    ``validation``: the fold model's answer for slides of its own training side, on which genes may be chosen.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ScoredSlides:
     truth: FloatArray
     predicted: FloatArray
     untrained: FloatArray | None = None
+    validation: ScoredSlides | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +85,7 @@ def score_bulk(
     """Score one cohort. ``external_genes`` are the columns of each external cohort, a subset of ``genes``;
     ``reachable`` is the phantom's best r per gene."""
     _check(folds, len(genes))
+    look_up(criteria, CRITERIA, kind="criteria", where="bulk.criteria")
     by_patient = [_patients(fold) for fold in folds]
     label = np.concatenate([np.full(len(truth), number) for number, (_, truth, _) in enumerate(by_patient)])
     truth = np.concatenate([part for _, part, _ in by_patient])
@@ -109,7 +112,7 @@ def score_bulk(
             "well_predicted_share": found[criteria].count / len(genes),
             "well_predicted_paper": float(found["paper"].count),
             "well_predicted_released": float(found["released"].count),
-            "top_median": _honest_top(by_patient, top),
+            "top_median": _honest_top(folds, by_patient, top),
             "top_median_as_published": top_median(pooled, top_genes(pooled, top)),
             "rmse": float(rmse.rmse.mean()),
             "rmse_by_iqr": float(rmse.by_interquartile_range.mean()),
@@ -161,15 +164,24 @@ def _pooled_over_slides(folds: Sequence[ScoredSlides]) -> float:
     return float(pearson_per_gene(truth, np.concatenate([fold.predicted for fold in folds])).mean())
 
 
-def _honest_top(by_patient: Sequence[tuple[TextArray, FloatArray, FloatArray]], count: int) -> float | None:
-    """Median r in one fold of the genes that were best in the other folds, averaged over folds."""
-    if len(by_patient) < 2:
-        return None
-    r = np.stack([pearson_per_gene(truth, predicted) for _, truth, predicted in by_patient])
+def _honest_top(
+    folds: Sequence[ScoredSlides], by_patient: Sequence[tuple[TextArray, FloatArray, FloatArray]], count: int
+) -> float | None:
+    """Median r on a fold's test patients of the genes that are best on its model's validation patients, mean of folds.
+
+    The other folds' tests would not do: their models have learned from this fold's patients, so chance that both share
+    is chosen, too. None without answers for validation patients, or with fewer than three of them.
+    """
     medians = []
-    for fold in range(len(r)):
-        chosen = top_genes(np.delete(r, fold, axis=0).mean(axis=0), count)
-        medians.append(top_median(r[fold], chosen))
+    for fold, (_, truth, predicted) in zip(folds, by_patient, strict=True):
+        if fold.validation is None:
+            return None
+        _, known, answered = _patients(fold.validation)
+        if len(known) < 3:
+            return None
+        medians.append(
+            top_median(pearson_per_gene(truth, predicted), top_genes(pearson_per_gene(known, answered), count))
+        )
     return float(np.mean(medians))
 
 
@@ -177,7 +189,16 @@ def _external(
     slides: ScoredSlides, own: Sequence[str], discovery: WellPredicted, genes: Sequence[str], criteria: str
 ) -> dict[str, Any]:
     """An external cohort: its mean r over patients, and how many of the discovered genes hold there."""
-    columns = np.array([list(genes).index(gene) for gene in own], dtype=np.int64)
+    place = {gene: column for column, gene in enumerate(genes)}
+    unknown = [gene for gene in own if gene not in place]
+    shape = (len(slides.slide), len(own))
+    if unknown or slides.truth.shape != shape or slides.predicted.shape != shape:
+        raise UserError(
+            f"gene {unknown[0]} was not fitted" if unknown else f"values of shape {slides.predicted.shape}",
+            where=f"external cohort {slides.name}", expected=f"{shape}, of the cohort's own genes",
+            remedy="take the genes that both cohorts have",
+        )  # fmt: skip
+    columns = np.array([place[gene] for gene in own], dtype=np.int64)
     found = _well_predicted([slides], CRITERIA[criteria])
     held = holds(_columns(discovery, columns), found)
     _, truth, predicted = _patients(slides)

@@ -96,15 +96,31 @@ def _by_otsu(image: SlideImage, side: float, columns: int, rows: int) -> Mask:
     histogram = np.zeros(256, dtype=np.int64)
     for band in _bands(image, side, columns, rows):
         histogram += np.bincount((saturation(band) * 255).astype(np.int64).ravel(), minlength=256)
+    if np.count_nonzero(histogram) < 2:
+        return np.zeros(columns * rows, dtype=bool)  # one colour everywhere: no threshold, and no tissue
     otsu: Callable[..., float] = threshold_otsu
     threshold = float(otsu(hist=(histogram, np.arange(256)))) / 255
     bands = _bands(image, side, columns, rows)
     return np.concatenate([_shares(saturation(band) > threshold, columns) >= TISSUE_SHARE for band in bands])
 
 
+def _by_sequoias_paper(image: SlideImage, side: float, columns: int, rows: int) -> Mask:
+    from protocols.cohorts.sequoia_tissue import sequoia_paper  # that module builds on this one
+
+    return sequoia_paper(image, side, columns, rows)
+
+
+def _by_sequoias_code(image: SlideImage, side: float, columns: int, rows: int) -> Mask:
+    from protocols.cohorts.sequoia_tissue import sequoia_released
+
+    return sequoia_released(image, side, columns, rows)
+
+
 RULES: dict[str, Callable[[SlideImage, float, int, int], Mask]] = {
     "saturation": _by_saturation,
     "otsu": _by_otsu,
+    "sequoia_paper": _by_sequoias_paper,
+    "sequoia_released": _by_sequoias_code,
     "all": _everything,
 }
 

@@ -105,7 +105,8 @@ def is_inside(seed: int, name: SlideName, side_um: float, xy: Float) -> NDArray[
 def within_outline(tissue: Tissue, seed: int) -> Tissue:
     """The same tissue without the cells that would lie on glass."""
     kept = is_inside(seed, tissue.name, tissue.side_um, tissue.xy)
-    arrays: dict[str, Any] = {name: value[kept] for name, value in vars(tissue).items() if isinstance(value, np.ndarray)}
+    values = vars(tissue).items()
+    arrays: dict[str, Any] = {name: value[kept] for name, value in values if isinstance(value, np.ndarray)}
     return replace(tissue, **arrays)
 
 

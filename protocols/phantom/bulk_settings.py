@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -64,6 +65,8 @@ class BulkSettings:
             ("visible_shares", len(self.visible_shares) == len(self.visible_share_weights), "one weight per share"),
             ("visible_shares", all(0 <= v < 1 for v in self.visible_shares), "shares in [0, 1)"),
             ("own", all(size >= 25 for _, size in self.own), "at least 25 patients each"),
+            ("own", _differ(name[0] for name, _ in self.own), "names that begin with different letters, as ids show"),
+            ("external", _differ(name[-1] for name, *_ in self.external), "names that end in different letters"),
             ("spot_um", 0 < self.spot_um <= self.spot_pitch_um, "no more than the pitch"),
         ):
             if not ok:
@@ -73,6 +76,11 @@ class BulkSettings:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _differ(letters: Iterable[str]) -> bool:
+    listed = [letter.upper() for letter in letters]
+    return len(set(listed)) == len(listed)
 
 
 MINI_BULK = BulkSettings()

@@ -172,7 +172,8 @@ def co_expression(
 
 def _correlations(values: Float) -> Float:
     """Gene by gene r of maps ``(t, g)``; 0 with a constant map."""
-    centred = values - values.mean(axis=0)
+    # Centring leaves rounding in a constant map, which would correlate with that of any other.
+    centred = np.where(np.ptp(values, axis=0) > 0, values - values.mean(axis=0), 0.0)
     norm = np.sqrt((centred**2).sum(axis=0))
     unit = centred / np.where(norm > 0, norm, 1.0)
     return np.asarray(unit.T @ unit)

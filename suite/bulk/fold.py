@@ -30,7 +30,7 @@ from suite.stages.predict import peak_memory_mib
 from suite.tiling import read_tiles
 
 WINDOWS_AT_ONCE = 256
-TRAINED, UNTRAINED = "trained", "untrained"
+TRAINED, UNTRAINED, VALIDATION = "trained", "untrained", "validation"
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ def run_bulk_fold(task: BulkFoldTask) -> tuple[int, int, bool]:
         model.fit(views.training(fold))
         ask = _Asking(model, task, folder)
         ask.whole("test", views.inputs(tested, store.genes))
+        held = views.inputs(store.slides_of(fold.validation), store.genes)
+        ask.keep(VALIDATION, ask.one(TRAINED, held, VALIDATION))
         for other in config.bulk.external_of(task.cohort):
             found = BulkStore(BULK / other)
             shared = tuple(gene for gene in store.genes if gene in set(found.genes))

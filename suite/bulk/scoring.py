@@ -24,14 +24,24 @@ from suite.config import Config
 from suite.places import BULK
 
 SlideTable = Callable[[str, int, str], pd.DataFrame | None]
-"""(cohort, fold, "trained" or "untrained") -> slide and one column a gene; None where there is no such answer."""
+"""(cohort, fold, "trained", "untrained" or "validation") -> slide and a column a gene; None where there is none."""
 
 
 def score_cohort(config: Config, name: str, folds: list[BulkFold], read: SlideTable, where: str) -> BulkScores:
     """Score one cohort's folds and the external cohorts that its models were asked about."""
     store = BulkStore(BULK / name)
     parts = [
-        _scored(store, fold.name, store.slides_of(fold.test), store.genes, read, name, number, where)
+        _scored(
+            store,
+            fold.name,
+            store.slides_of(fold.test),
+            store.genes,
+            read,
+            name,
+            number,
+            where,
+            kept=store.slides_of(fold.validation),
+        )
         for number, fold in enumerate(folds)
     ]
     external, columns = [], []
@@ -74,6 +84,7 @@ def _scored(
     cohort: str,
     number: int,
     where: str,
+    kept: RowArray | None = None,
 ) -> ScoredSlides:
     names = [store.slides[row].slide for row in slides]
     at = f"{where}, {cohort} fold {fold}"
@@ -81,6 +92,7 @@ def _scored(
     if trained is None:
         raise UserError("no answer", where=at, expected="one row a slide", remedy="predict again")
     untrained = read(cohort, number, "untrained")
+    checked = read(cohort, number, "validation") if kept is not None else None
     return ScoredSlides(
         name=fold,
         slide=np.array(names),
@@ -88,6 +100,20 @@ def _scored(
         truth=store.expression(store.slide_patient[slides], genes),
         predicted=aligned(trained, names, genes, at),
         untrained=None if untrained is None else aligned(untrained, names, genes, at),
+        validation=None if checked is None or kept is None else _validation(store, fold, kept, genes, checked, at),
+    )
+
+
+def _validation(
+    store: BulkStore, fold: str, slides: RowArray, genes: tuple[str, ...], table: pd.DataFrame, where: str
+) -> ScoredSlides:
+    names = [store.slides[row].slide for row in slides]
+    return ScoredSlides(
+        name=fold,
+        slide=np.array(names),
+        patient=np.array([store.slides[row].patient for row in slides]),
+        truth=store.expression(store.slide_patient[slides], genes),
+        predicted=aligned(table, names, genes, f"{where}, validation"),
     )
 
 
@@ -123,7 +149,7 @@ def aligned(table: pd.DataFrame, slides: list[str], genes: tuple[str, ...], wher
 
 
 def average_bulk(parts: Mapping[str, BulkScores]) -> BulkScores:
-    """The plain mean over cohorts, which are independent; counts are summed, and so are well-predicted genes."""
+    """The plain mean over cohorts, which are independent, of every number of the summary; counts are summed."""
     ordered = [parts[name] for name in sorted(parts)]
     replicates = np.mean([part.replicates for part in ordered], axis=0)
     summary: dict[str, float | None] = {}

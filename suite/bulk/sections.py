@@ -21,6 +21,7 @@ from suite.progress import track
 from suite.tiling import TileRows, lay_tiles, read_tiles, write_tiles
 
 THUMBNAIL_PX = 600
+EVERY_TILE = 2**31
 
 
 def sections_config(config: Config) -> SectionsConfig:
@@ -43,7 +44,8 @@ def read_sections(config: Config) -> SectionsStore:
     for one in data:
         path = one.image.relative_to(entry.root).as_posix()
         slides.append(SlideFile(one.entry.slide, str(one.entry.patient), path, mpp=one.mpp))
-    tile = config.bulk.tile
+    # Of a section every tile is wanted: a random draw, which a slide is content with, would leave holes in its map.
+    tile = config.bulk.tile.model_copy(update={"max_tiles": EVERY_TILE})
     write_tiles(SECTIONS, lay_tiles("sections", tuple(slides), entry.root, tile, config.seed))
     tiles = read_tiles(SECTIONS)
     sections = [_section(one, tiles, number, tile.um) for number, one in enumerate(data)]

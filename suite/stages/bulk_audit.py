@@ -1,4 +1,8 @@
-"""Stage ``bulk_audit``: read the sections, and prove that no fold saw a patient or a slide that it is asked about."""
+"""Stage ``bulk_audit``: prove that no fold saw a patient or a slide that its models are asked about.
+
+Of ``tcga_expression``: held-out patients, external cohorts, normal tissue. Of ``gbm_spatial``: the sections, which are
+read here. What models are asked beside held-out slides is named by its hash in ``runs/asked/<protocol>``.
+"""
 
 from __future__ import annotations
 
@@ -12,32 +16,42 @@ from protocols.bulk.store import BulkStore
 from protocols.errors import UserError
 from protocols.files import write_text_whole
 from protocols.spatial.store import SectionsStore
-from suite.bulk.sections import read_sections
+from suite.bulk.sections import read_sections, sections_config
 from suite.config import Config
-from suite.places import AUDITS, BULK, SECTIONS, SPLITS
+from suite.places import ASKED, AUDITS, BULK, SECTIONS, SPLITS
 from suite.stages.audit import show
 
 SPATIAL = "sections"
 
 
-def run(config: Config) -> None:
-    """Write ``runs/sections`` and ``runs/audits/tcga_expression/<cohort>.json``; a leak stops the run."""
-    SECTIONS.mkdir(parents=True, exist_ok=True)
-    sections = read_sections(config) if config.bulk.sections else None
-    for name in config.bulk.discovery:
-        _audit(config, name, sections)
+def run(config: Config, protocol: str | None = None) -> None:
+    """Write ``runs/audits/<protocol>/<cohort>.json`` and ``runs/asked/<protocol>``; a leak stops the run.
+
+    ``protocol`` None: every listed one.
+    """
+    for name in [protocol] if protocol else config.bulk.protocols:
+        if name == "gbm_spatial":
+            SECTIONS.mkdir(parents=True, exist_ok=True)
+            _audit(config, name, sections_config(config).of, read_sections(config))
+            continue
+        others = {other: BulkStore(BULK / other).hash for other in config.bulk.cohorts}
+        asked = {other: digest for other, digest in others.items() if other not in config.bulk.discovery}
+        (ASKED / name).mkdir(parents=True, exist_ok=True)
+        write_text_whole(ASKED / name / "cohorts.json", json.dumps(asked, indent=1, sort_keys=True) + "\n")
+        for cohort in config.bulk.discovery:
+            _audit(config, name, cohort, None)
 
 
-def _audit(config: Config, name: str, sections: SectionsStore | None) -> None:
-    store, protocol = BulkStore(BULK / name), load_bulk_protocol("tcga_expression")
-    folds, record = read_bulk_split(SPLITS / protocol.name / name)
-    others = {other: BulkStore(BULK / other) for other in config.bulk.external_of(name)}
-    external = {other: list(found.patients) for other, found in others.items()}
-    hashes = {other: _hashes(found) for other, found in others.items()}
-    if sections is not None and config.bulk.sections and config.bulk.sections.of == name:
+def _audit(config: Config, protocol_name: str, name: str, sections: SectionsStore | None) -> None:
+    store, protocol = BulkStore(BULK / name), load_bulk_protocol(protocol_name)
+    folds, record = read_bulk_split(SPLITS / "tcga_expression" / name)
+    others: dict[str, BulkStore | SectionsStore] = {o: BulkStore(BULK / o) for o in config.bulk.external_of(name)}
+    external = {other: list(found.patients) for other, found in others.items() if isinstance(found, BulkStore)}
+    if sections is not None:
+        others[SPATIAL] = sections
         external[SPATIAL] = [slide.patient for slide in sections.slides]
-        hashes[SPATIAL] = _hashes(sections)
     normal = BulkStore(BULK / config.bulk.normal) if config.bulk.normal else None
+    hashes = {other: _hashes(found) for other, found in others.items()}
     if normal is not None:
         hashes[NORMAL] = _hashes(normal)
     findings = audit_bulk(
@@ -73,7 +87,7 @@ def _stop_at_leaks(findings: list[Finding], name: str, path: object) -> None:
     if failed:
         raise UserError(
             f"{failed[0].check}: {failed[0].detail}",
-            where=f"audit of tcga_expression, {name}",
+            where=f"audit of bulk expression, {name}",
             expected="cohorts and folds without leaks",
             remedy=f"mend the cohorts' tables; the whole report is {path}",
         )

@@ -33,6 +33,7 @@ from suite.bulk.features import SECTIONS_NAME, slides_are_served
 from suite.bulk.fold import (
     TRAINED,
     UNTRAINED,
+    VALIDATION,
     BulkFoldTask,
     answer_file,
     done_file,
@@ -178,6 +179,8 @@ def _write_folds(
         for state in states:
             values = load_array(answer_file(folder, number, "test", state))
             _write_rows(out / slides_file(number, state), store, store.slides_of(fold.test), store.genes, values)
+        held = load_array(answer_file(folder, number, VALIDATION, TRAINED))
+        _write_rows(out / slides_file(number, VALIDATION), store, store.slides_of(fold.validation), store.genes, held)
         file = slides_file(number, TRAINED)
         listed.append({"name": fold.name, "file": file, "sha256": sha256_of(out / file)})
     return listed

@@ -11,6 +11,7 @@ import pandas as pd
 from protocols.bulk.splitting import read_bulk_split
 from protocols.bulk.store import BulkStore
 from protocols.errors import UserError
+from protocols.spatial.store import SectionsStore
 from suite.bulk.fold import TRAINED
 from suite.bulk.scoring import SlideTable, score_cohort, write_bulk_records
 from suite.bulk.spatial_scoring import (
@@ -21,7 +22,7 @@ from suite.bulk.spatial_scoring import (
     write_spatial_record,
 )
 from suite.config import Config
-from suite.places import BULK, SPLITS
+from suite.places import BULK, SECTIONS, SPLITS
 from suite.stages.bulk_predict import predictions_of, slides_file
 from suite.stages.predict import MANIFEST_FILE
 
@@ -36,6 +37,7 @@ def cell(config: Config, protocol_name: str, model_name: str, out: Path) -> dict
     folder = predictions_of(model_name)
     manifest = read_manifest(folder)
     if protocol_name == "gbm_spatial":
+        _refuse_other_sections(manifest, folder)
         record = write_spatial_record(config, out, manifest, score_maps(config, manifest, folder / protocol_name))
         return {"maps": {"pearson": record.headline.mean, "emd_median": record.summary.get("emd_median")}}
     scores = {}
@@ -56,6 +58,19 @@ def cell(config: Config, protocol_name: str, model_name: str, out: Path) -> dict
         record.board: {"pearson": record.headline.mean, "well_predicted": record.summary.get("well_predicted")}
         for record in records
     }
+
+
+def _refuse_other_sections(manifest: dict[str, Any], folder: Path) -> None:
+    """Maps of other tiles, windows or strides would be compared with these sections' truth."""
+    found = SectionsStore(SECTIONS).hash
+    for name, entry in manifest["cohorts"].items():
+        if entry["sections"] not in (None, found):
+            raise UserError(
+                "maps were made of other sections",
+                where=f"{folder / MANIFEST_FILE}, {name}",
+                expected=found[:12],
+                remedy="predict again",
+            )
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

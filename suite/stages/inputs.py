@@ -22,13 +22,19 @@ from protocols.files import sha256_of, sha256_of_files, write_text_whole
 from suite.bulk.features import prepare_features
 from suite.config import Config
 from suite.data import cohort_crops
+from suite.ihc.embeddings import embed_patches
 from suite.places import COHORT, EMBEDDINGS, INPUTS
 from suite.progress import steps
 from suite.stages.encoder_sources import encoder_sources, repository
 from suite.survival.bags import embed_cohorts
 from suite.workers import in_parallel
 
-LISTS: dict[Task, str] = {"expression": "models", "survival": "survival.models", "bulk": "bulk.models"}
+LISTS: dict[Task, str] = {
+    "expression": "models",
+    "survival": "survival.models",
+    "bulk": "bulk.models",
+    "image": "ihc.models",
+}
 """Where params.yaml lists the models of a task."""
 
 
@@ -39,6 +45,7 @@ def run(config: Config) -> None:
     expression = config.models if config.protocols else []
     survival = config.survival.models if config.survival.protocols else []
     bulk = config.bulk.models if config.bulk.protocols else []
+    image = config.ihc.models if config.ihc.protocols else []
     if expression:
         embeddings = embed_all(config, CohortStore(COHORT), _encoders(cards, expression))
         for name in expression:
@@ -54,6 +61,11 @@ def run(config: Config) -> None:
         for name in bulk:
             encoder = cards[name].encoder
             records[name]["features"] = {cohort: note for (cohort, of), note in features.items() if of == encoder}
+    if image:
+        patches = embed_patches(config, _encoders(cards, image))
+        for name in image:
+            encoder = cards[name].encoder
+            records[name]["patches"] = {board: note for (board, of), note in patches.items() if of == encoder}
     for name, record in records.items():
         write_text_whole(INPUTS / f"{name}.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
 
@@ -64,6 +76,7 @@ def resolve(config: Config) -> tuple[dict[str, Card], dict[str, dict[str, Any]]]
         ("expression", config.models if config.protocols else []),
         ("survival", config.survival.models if config.survival.protocols else []),
         ("bulk", config.bulk.models if config.bulk.protocols else []),
+        ("image", config.ihc.models if config.ihc.protocols else []),
     ]
     listed = [name for _, names in tasks for name in names]
     if len(set(listed)) < len(listed):

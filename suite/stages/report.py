@@ -8,6 +8,7 @@ from protocols.errors import UserError
 from protocols.records import AVERAGE, RECORD_FILE
 from reports.write import ReportPaths, write_reports
 from suite.config import Config
+from suite.ihc.cohorts import boards
 from suite.places import REPORTS, SCORES, SECTIONS, SUBMISSIONS, TIMINGS
 from suite.stages.score_protocol import scored_models
 
@@ -35,6 +36,9 @@ def cells(config: Config) -> list[Path]:
             listed += [SCORES / protocol / model / cohort for cohort in config.bulk.discovery]
             average = SCORES / protocol / model / AVERAGE
             listed += [average] if (average / RECORD_FILE).exists() else []
+    for protocol in config.ihc.protocols:
+        for model in config.ihc.models:
+            listed += [SCORES / protocol / model / board.name for board in boards(config)]
     missing = [folder for folder in listed if not (folder / RECORD_FILE).exists()]
     if missing:
         raise UserError(
@@ -45,6 +49,9 @@ def cells(config: Config) -> list[Path]:
         )
     handed_in = [path.parent for protocol in config.protocols for path in _submitted(protocol, "*")]
     handed_in += [path.parent for protocol in config.survival.protocols for path in _submitted(protocol, "*/*")]
+    for protocol in config.bulk.protocols:
+        pattern = "*" if protocol == "gbm_spatial" else "*/*"
+        handed_in += [path.parent for path in _submitted(protocol, pattern)]
     return listed + handed_in
 
 

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from protocols import task_of
+from protocols.bulk.store import BulkStore
 from protocols.errors import UserError
-from protocols.files import sha256_of_files, write_text_whole
+from protocols.files import sha256_of, sha256_of_files, write_text_whole
 from protocols.spatial.store import SectionsStore
+from suite.bulk.sections import sections_config
 from suite.bulk.spatial_scoring import MAP_CONTROLS
 from suite.config import Config
-from suite.places import METRICS, PREDICTIONS, SCORED, SCORES, SECTIONS
+from suite.places import BULK, METRICS, PREDICTIONS, SCORED, SCORES, SECTIONS
 from suite.progress import steps
 from suite.stages.encoder_sources import repository
 from suite.workers import in_parallel
@@ -31,11 +33,14 @@ SOURCES = (
     "protocols/records.py",
     "protocols/scoring.py",
     "protocols/bulk/scoring.py",
+    "protocols/ihc/scoring.py",
     "protocols/spatial/scoring.py",
     "protocols/survival/scoring.py",
     "suite/bulk/scoring.py",
     "suite/bulk/spatial_scoring.py",
+    "suite/ihc/scoring.py",
     "suite/stages/bulk_score.py",
+    "suite/stages/ihc_score.py",
     "suite/data.py",
     "suite/scoring.py",
     "suite/stages/score.py",
@@ -86,16 +91,23 @@ def scored_models(config: Config, protocol: str) -> list[str]:
         return config.survival.models
     if task == "expression":
         return config.models
+    if task == "image":
+        return config.ihc.models
     return [*config.bulk.models, *(MAP_CONTROLS if protocol == "gbm_spatial" else ())]
 
 
 def score_cell(task: CellTask) -> None:
     """Score one cell into its folder of the cache; the metrics come last and make it count."""
-    from suite.stages import bulk_score, score, survival_score
+    from suite.stages import bulk_score, ihc_score, score, survival_score
 
     kept = Path(task.kept)
     shutil.rmtree(kept, ignore_errors=True)
-    cells = {"survival": survival_score.cell, "bulk": bulk_score.cell, "expression": score.cell}
+    cells = {
+        "survival": survival_score.cell,
+        "bulk": bulk_score.cell,
+        "image": ihc_score.cell,
+        "expression": score.cell,
+    }
     metrics: dict[str, Any] = cells[task_of(task.protocol)](task.config, task.protocol, task.model, kept)
     write_text_whole(kept / METRICS_FILE, json.dumps(metrics, sort_keys=True))
 
@@ -116,9 +128,17 @@ def _name(config: Config, protocol: str, model: str) -> str:
         "truth": str(config.cohort.truth),
         "survival": config.survival.model_dump(mode="json", include={"average", "cohorts"}),
         "bulk": config.bulk.model_dump(mode="json", exclude={"models"}),
-        "sections": SectionsStore(SECTIONS).hash if protocol == "gbm_spatial" else "",
+        "ihc": config.ihc.model_dump(mode="json", exclude={"models"}),
+        "sections": _sections_key(config) if protocol == "gbm_spatial" else "",
     }
     return f"{model}@{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
+
+
+def _sections_key(config: Config) -> list[str]:
+    """The sections, the cohort that chooses the scored genes (controls have no manifest that names it), the modules."""
+    entry = sections_config(config)
+    modules = sha256_of(entry.modules) if entry.modules and entry.modules.exists() else ""
+    return [SectionsStore(SECTIONS).hash, BulkStore(BULK / entry.of).hash, modules]
 
 
 def _sources() -> list[Path]:

@@ -65,7 +65,7 @@ class Bags:
         if slide.kind == "bag":
             from baselines.shared.bag_files import read_bag
 
-            return read_bag(self._root / slide.path)
+            return read_bag(self._root / slide.path, slide.encoder)
         if self._array is None:
             raise RuntimeError("image slides without an embedding")
         return np.array(self._array[self._tiles.rows_of(number)], dtype=np.float32)

@@ -1,9 +1,10 @@
-"""Every built-in model keeps the contract, on a toy cohort in memory."""
+"""Every built-in model keeps the contract, on a toy cohort in memory. Survival models: see test_survival_models."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,21 @@ from baselines.registry import BUILTIN, load_model_class
 from protocols.contract import Inputs, Model, Pretrains, Settings
 from protocols.toy import inputs_of, toy_training
 from protocols.views import InputView, TrainingView
+from suite.bulk_conformance import check_bulk_model
 
 ANOTHER_FILE = {"past", "past_faithful"}  # tested with their own module
 CARDS = sorted(set(BUILTIN) - ANOTHER_FILE)
-NAMES = [name for name in CARDS if load_model_class(name, {}, Path()).card.task == "expression"]
+TASKS = {name: load_model_class(name, {}, Path()).card.task for name in CARDS}
+NAMES = [name for name, task in TASKS.items() if task == "expression"]
+ALIKE = {
+    "he2rna",
+    "he2rna_sequoia",
+    "he2rna_sequoia_pretrained",
+    "sequoia_vit",
+    "sequoia_vis",
+    "sequoia_vis_pretrained",
+}
+"""Networks of bulk expression of which a sibling is tested quickly: the same classes with other cards and numbers."""
 SETTINGS = Settings(threads=1)
 
 
@@ -64,6 +76,21 @@ def test_card_is_complete_and_named_like_its_module(name: str) -> None:
     for text in ("title", "summary", "licence", "training_overlap"):
         assert getattr(cls.card, text), text
     assert all(p.source for p in cls.card.published)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ())
+        for name, task in TASKS.items()
+        if task not in ("expression", "survival")
+    ],
+)
+def test_models_of_bulk_expression_pass_their_check(name: str) -> None:
+    if TASKS[name] != "bulk":
+        pytest.skip(f"`slide2omics check` has no contract tests for the task {TASKS[name]!r} yet")
+    model: Any = load_model_class(name, {}, Path())
+    assert [(r.check, r.problem) for r in check_bulk_model(model, name, SETTINGS) if r.problem] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-"""The page of spatial maps: what is packed, what is left out, subtype maps by hand, and nothing unescaped."""
+"""The page of spatial maps: what is packed, what is left out, and nothing unescaped."""
 
 from __future__ import annotations
 
@@ -12,13 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from protocols.errors import UserError
-from protocols.metrics.subtypes import kappa, subtypes
 from protocols.seeds import generator
-from reports.co_expression import by_gene
 from reports.spatial_page import NO_VALUE, STEPS, SectionMaps, gene_limit, spatial_page
 
 MODULES = ("MES-like", "AC-like", "NPC-like", "cell cycle")
@@ -167,45 +163,6 @@ def test_phantom_and_given_notices_stand_on_top() -> None:
     real = [section("a"), replace(section("b"), phantom=False)]
     assert "Phantoms (a): simulated" in spatial_page(real, notices=())
     assert "simulated" not in spatial_page([replace(section(), phantom=False)], notices=())
-
-
-def test_subtypes_by_hand() -> None:
-    modules = {"a1": ("A",), "a2": ("A",), "b": ("B",), "other": ()}
-    genes = ("a1", "a2", "b", "other")
-    # A's means 10, 20, 30, 40 rank 25, 50, 75, 100; B ranks 100, 75, 50, 25 (of 100 %).
-    values = np.array([[5, 15, 90, 99], [25, 15, 80, 0], [30, 30, 70, 0], [40, 40, 60, 0]], float)
-    assert subtypes(values, genes, modules).tolist() == [1, 1, 0, 0]
-    values[:, 2] = [60, 70, 80, 90]
-    assert subtypes(values, genes, modules).tolist() == [NO_VALUE] * 4, "equal ranks are a tie"
-    values[:, 2] = 50
-    assert subtypes(values, genes, modules).tolist() == [0] * 4, "a constant module has no say"
-    values[0, 0] = np.nan
-    assert subtypes(values, genes, modules).tolist() == [NO_VALUE, 0, 0, 0]
-    assert subtypes(values, genes, {}).tolist() == [NO_VALUE] * 4
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.floats(0.2, 5.0))
-def test_subtypes_do_not_change_when_a_whole_module_is_rescaled(seed: int, factor: float) -> None:
-    values = generator(seed, "subtypes").uniform(0, 100, (30, 6))
-    genes, modules = tuple("abcdef"), by_gene({"X": "ab", "Y": "cd", "Z": "ef"})
-    rescaled = values.copy()
-    rescaled[:, 2:4] *= factor
-    assert (subtypes(values, genes, modules) == subtypes(rescaled, genes, modules)).all()
-
-
-def test_kappa_agrees_with_scikit_learn() -> None:
-    from sklearn.metrics import cohen_kappa_score
-
-    draw = generator(3, "kappa")
-    a, b = draw.integers(0, 4, 200).astype(np.uint8), draw.integers(0, 4, 200).astype(np.uint8)
-    b[:80] = a[:80]
-    assert kappa(a, b) == pytest.approx(((a == b).mean(), cohen_kappa_score(a, b)))
-    a[:50] = NO_VALUE
-    assert kappa(a, b) == pytest.approx(((a == b)[50:].mean(), cohen_kappa_score(a[50:], b[50:])))
-    one = np.zeros(5, np.uint8)
-    assert kappa(one, one) == (1.0, None)
-    assert kappa(np.full(5, NO_VALUE, np.uint8), one) is None
 
 
 @pytest.mark.parametrize(

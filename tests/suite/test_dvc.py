@@ -32,6 +32,8 @@ class Newcomer:
     def predict(self, test):
         return np.tile(self.mean, (len(test), 1)) + test.xy_um[:, :1] / 1000
 """
+NO_BULK = {"protocols": [], "models": [], "cohorts": {}, "sections": None, "average": []}
+NO_IHC = {"protocols": [], "models": [], "cohorts": {}}
 SURVIVAL = {
     "tile": {"um": 47, "pixels": 64, "max_tiles": 100, "tissue": "saturation"},
     "protocols": ["tcga_survival"],
@@ -64,6 +66,7 @@ class Checkout:
 
     def params(self, **changes: object) -> None:
         values = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"survival": SURVIVAL} | changes
+        values |= {"bulk": values["bulk"] | NO_BULK, "ihc": values["ihc"] | NO_IHC}
         (self.folder / "params.yaml").write_text(yaml.safe_dump(values))
 
     def environment(self) -> dict[str, str]:

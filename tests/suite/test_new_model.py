@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from baselines.registry import load_model_class
+from protocols.bulk_toy import inputs_of, toy_slides
 from protocols.errors import UserError
 from suite.new_model import TEMPLATES, write_new_model
 
@@ -18,14 +23,38 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "suite.cli", *arguments], capture_output=True, text=True, cwd=ROOT)
 
 
-def test_survival_model_file_conforms(tmp_path: Path) -> None:
-    made = command("new-model", "my_survival", "--folder", str(tmp_path), "--task", "survival")
+@pytest.mark.parametrize("task", ["survival", "bulk"])
+def test_file_conforms(task: str, tmp_path: Path) -> None:
+    made = command("new-model", "my_model", "--folder", str(tmp_path), "--task", task)
     assert made.returncode == 0, made.stderr
-    path = tmp_path / "my_survival.py"
-    checked = command("check", f"{path}:MySurvival")
+    assert f"add my_model under {task}.models" in made.stdout
+    path = tmp_path / "my_model.py"
+    checked = command("check", f"{path}:MyModel")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "my_survival: conforms" in checked.stdout
+    assert "my_model: conforms" in checked.stdout
     assert len(path.read_text().splitlines()) <= 40
+
+
+def test_bulk_model_file_answers_a_large_cohort_and_few_genes(tmp_path: Path) -> None:
+    """25,000 genes are looked up in a dictionary, not one by one in a tuple."""
+    write_new_model("mine", tmp_path, "bulk")
+    model: Any = load_model_class("(given)", {"(given)": f"{tmp_path / 'mine.py'}:Mine"}, tmp_path)()
+    toy = toy_slides(20)
+    genes = tuple(f"G{k}" for k in range(25_000))
+    targets = np.random.default_rng(0).random((len(toy), len(genes)), dtype=np.float32)
+    model.fit(replace(toy, genes=genes, targets=targets))
+    every = model.predict(replace(inputs_of(toy), genes=genes))
+    few = model.predict(replace(inputs_of(toy), genes=genes[::-1000]))
+    np.testing.assert_array_equal(few, every[:, ::-1000])
+
+
+def test_an_image_model_is_told_that_there_is_no_check(tmp_path: Path) -> None:
+    write_new_model("mine", tmp_path, "bulk")
+    path = tmp_path / "mine.py"
+    path.write_text(path.read_text().replace('task="bulk"', 'task="image"'))
+    checked = command("check", f"{path}:Mine")
+    assert checked.returncode == 2
+    assert "mine answers the task 'image'" in checked.stderr
 
 
 @pytest.mark.parametrize("task", sorted(TEMPLATES))
@@ -33,7 +62,8 @@ def test_a_file_of_each_task_carries_its_name(task: str, tmp_path: Path) -> None
     text = write_new_model("two_words", tmp_path, task).read_text()
     assert "class TwoWords:" in text
     assert 'name="two_words"' in text
-    assert ('task="survival"' in text) == (task == "survival")
+    for other in ("survival", "bulk"):
+        assert (f'task="{other}"' in text) == (task == other)
 
 
 @pytest.mark.parametrize("task", sorted(TEMPLATES))

@@ -53,7 +53,7 @@ def checkout(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     values["cohort"] |= {"root": str(phantom), "manifest": str(phantom / "slides.csv"), "truth": str(phantom / "truth")}
     values["models"], values["adapters"] = [*MODELS, "newcomer"], {"newcomer": "newcomer.py:Newcomer"}
-    values["survival"] = {}
+    values |= {"survival": {}, "bulk": {}, "ihc": {}}
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
     (folder / "newcomer.py").write_text(NEWCOMER)
     with pytest.MonkeyPatch.context() as patch:

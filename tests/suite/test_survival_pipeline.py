@@ -43,7 +43,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "average": ["phantom_brca"],
         "models": MODELS,
     }
-    values |= {"models": [], "protocols": [], "workers": 1}
+    values |= {"models": [], "protocols": [], "workers": 1, "bulk": {}, "ihc": {}}
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -1,0 +1,124 @@
+"""Figures of ``ihc4bc``: grids of H&E, true and generated IHC, and H-scores against the labels."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from protocols.errors import UserError
+from protocols.records import ScoreRecord
+from reports.figures import COLOURS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PROTOCOL = "ihc4bc"
+SAMPLES_FILE = "samples.npy"
+ACROSS = 5
+"""Small multiples of H-scores in a row."""
+MAXIMUM = 300.0
+
+
+def ihc_cells(cells: Sequence[tuple[ScoreRecord, Path]]) -> dict[str, list[tuple[ScoreRecord, Path]]]:
+    """Scored cells by board: the oracle, models by PSNR, controls."""
+    found: dict[str, list[tuple[ScoreRecord, Path]]] = defaultdict(list)
+    for record, folder in cells:
+        if record.protocol == PROTOCOL and record.status == "scored":
+            found[record.board].append((record, folder))
+    order = {"oracle": 0, "model": 1, "control": 2}
+    for board in found.values():
+        board.sort(key=lambda cell: (order.get(cell[0].kind, 1), -(cell[0].headline.mean or 0.0), cell[0].model))
+    return dict(sorted(found.items()))
+
+
+def grid_figure(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figure | None:
+    """Tiles down; H&E, the scanned IHC and every model's answer across, with PSNR and SSIM over all test tiles."""
+    from matplotlib.figure import Figure
+
+    columns: list[tuple[str, Any]] = []
+    for record, folder in cells:
+        path = folder / SAMPLES_FILE
+        if not path.exists():
+            continue
+        samples = _samples(path)
+        if not columns:
+            columns += [("H&E", samples[:, 0]), ("IHC, scanned", samples[:, 1])]
+        psnr, ssim = record.headline.mean or 0.0, record.summary.get("ssim") or 0.0
+        columns.append((f"{_wrapped(record)}\n{psnr:.1f} dB / {ssim:.2f}", samples[:, 2]))
+    if not columns:
+        return None
+    down, side = len(columns[0][1]), 1.15
+    figure = Figure(figsize=(side * len(columns) + 0.1, side * down + 1.05))
+    grid = figure.subplots(down, len(columns), squeeze=False)
+    top = 1 - 0.95 / (side * down + 1.05)
+    figure.subplots_adjust(0.005, 0.005, 0.995, top, wspace=0.04, hspace=0.04)
+    for column, (title, images) in enumerate(columns):
+        for row in range(down):
+            axes = grid[row, column]
+            axes.imshow(images[row], interpolation="nearest")
+            axes.set_axis_off()
+        grid[0, column].set_title(title, fontsize=6.5)
+    figure.suptitle(f"{board}: PSNR / SSIM, mean over patients", x=0.01, ha="left")
+    return figure
+
+
+def h_score_grid(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figure | None:
+    """H-scores of generated images against labels, a panel a model; first the true image: the pipeline itself."""
+    from matplotlib.figure import Figure
+
+    shown = [(record, _points(record, "h_predicted")) for record, _ in cells if record.image.get("patches")]
+    shown = [(record, points) for record, points in shown if len(points) > 2]
+    if not shown:
+        return None
+    true = _points(shown[0][0], "h_truth")
+    panels = [("the scanned IHC itself", shown[0][0].summary.get("h_score_pipeline_r"), true, "#7a828e")]
+    panels += [
+        (_wrapped(record), record.summary.get("h_score_r"), points, COLOURS.get(record.kind, COLOURS["model"]))
+        for record, points in shown
+    ]
+    across = min(ACROSS, len(panels))
+    down = -(-len(panels) // across)
+    high = 1.85 * down + 1.0
+    figure = Figure(figsize=(1.75 * across + 0.6, high))
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    figure.subplots_adjust(0.09, 0.5 / high, 0.99, 1 - 0.85 / high, wspace=0.1, hspace=0.4)
+    for place, axes in enumerate(grid.flat):
+        if place >= len(panels):
+            axes.set_axis_off()
+            continue
+        title, r, points, colour = panels[place]
+        axes.scatter(points[:, 0], points[:, 1], s=7, color=colour, alpha=0.65, linewidths=0)
+        axes.axline((0, 0), slope=1, color="#999999", linewidth=0.7, linestyle="--")
+        axes.set_xlim(-8, MAXIMUM + 8)
+        axes.set_ylim(-8, MAXIMUM + 8)
+        axes.set_title(title + ("" if r is None else f"\nr {r:.2f}"), fontsize=7)
+    figure.supxlabel("H-score of the label", fontsize=8)
+    figure.supylabel("H-score of the image", fontsize=8)
+    figure.suptitle(f"{board}: clinical read-out, one dot a patch", x=0.01, ha="left")
+    return figure
+
+
+def _points(record: ScoreRecord, side: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    rows = [row for row in record.image.get("patches", []) if row.get("h_reference") is not None]
+    pairs = [(row["h_reference"], row[side]) for row in rows if row.get(side) is not None]
+    return np.array(pairs, dtype=np.float64).reshape(-1, 2)
+
+
+def _wrapped(record: ScoreRecord) -> str:
+    import textwrap
+
+    return "\n".join(textwrap.wrap(str(record.card.get("title") or record.model), 20)[:2])
+
+
+def _samples(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    try:
+        samples: np.ndarray[Any, np.dtype[np.uint8]] = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise UserError(
+            f"unreadable samples ({error})", where=path, expected="uint8 images", remedy="score again"
+        ) from None
+    return samples

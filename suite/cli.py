@@ -11,10 +11,13 @@ import typer
 
 from protocols.errors import UserError
 from suite.features_command import register as register_features
+from suite.ihc.stain_command import stain_slide_command
 from suite.signature_command import signature
+from suite.stage_commands import Name, stage
 
 if TYPE_CHECKING:
     from protocols.bulk_contract import BulkModel
+    from protocols.image_contract import ImageModel
     from protocols.survival_contract import SurvivalModel
 
 app = typer.Typer(
@@ -23,126 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Does a model really read molecules from an H&E slide? Protocols, models, evidence.",
 )
-stage = typer.Typer(no_args_is_help=True, help="One stage of the pipeline, as dvc.yaml calls it.")
 app.add_typer(stage, name="stage")
+app.command("stain-slide")(stain_slide_command)
 app.command()(signature)
 register_features(app)
-
-Name = Annotated[str, typer.Argument()]
-
-
-@stage.command("cohort")
-def stage_cohort() -> None:
-    """Read and check every slide of the cohort."""
-    from suite.config import read_config
-    from suite.stages import cohort
-
-    store = cohort.run(read_config())
-    typer.echo(
-        f"{store.info.name}: {len(store.slides)} slides, {len(store)} {store.info.unit}s, {len(store.all_genes)} genes"
-    )
-
-
-@stage.command("inputs")
-def stage_inputs() -> None:
-    """Resolve the listed models and embed each encoder once."""
-    from suite.config import read_config
-    from suite.stages import inputs
-
-    inputs.run(read_config())
-
-
-@stage.command("split")
-def stage_split(protocol: Name) -> None:
-    """Write a protocol's folds."""
-    from suite.config import read_config
-    from suite.stages import split
-
-    split.run(read_config(), protocol)
-
-
-@stage.command("audit")
-def stage_audit(protocol: Name) -> None:
-    """Check a protocol's folds for leaks."""
-    from suite.config import read_config
-    from suite.stages import audit
-
-    audit.run(read_config(), protocol)
-
-
-@stage.command("patients")
-def stage_patients(protocol: Name, cohort: Name) -> None:
-    """Read one cohort of patients, make its folds and check them for leaks."""
-    from suite.config import read_config
-    from suite.stages import patients
-
-    patients.run(read_config(), protocol, cohort)
-
-
-@stage.command("bulk")
-def stage_bulk(cohort: Name) -> None:
-    """Read one cohort with bulk expression, tile its slides and make its folds."""
-    from suite.config import read_config
-    from suite.stages import bulk
-
-    bulk.run(read_config(), cohort)
-
-
-@stage.command("bulk_audit")
-def stage_bulk_audit(protocol: Name) -> None:
-    """Check the folds of all cohorts with bulk expression for leaks; of gbm_spatial, read the sections first."""
-    from suite.config import read_config
-    from suite.stages import bulk_audit
-
-    bulk_audit.run(read_config(), protocol)
-
-
-@stage.command("ihc")
-def stage_ihc(cohort: Name) -> None:
-    """Read one cohort of paired patches, make folds by patient and check them for leaks."""
-    from suite.config import read_config
-    from suite.stages import ihc
-
-    ihc.run(read_config(), cohort)
-
-
-@stage.command("predict")
-def stage_predict(protocol: Name, model: Name) -> None:
-    """Fit and predict one cell of the matrix."""
-    from protocols import task_of
-    from suite.config import read_config
-
-    if task_of(protocol) == "survival":
-        from suite.stages import survival_predict
-
-        survival_predict.run(read_config(), protocol, model)
-    elif task_of(protocol) == "bulk":
-        from suite.stages import bulk_predict
-
-        bulk_predict.run(read_config(), model)
-    elif task_of(protocol) == "image":
-        from suite.stages import ihc_predict
-
-        ihc_predict.run(read_config(), model)
-    else:
-        from suite.stages import predict
-
-        predict.run(read_config(), protocol, model)
-
-
-@stage.command("score")
-def stage_score(protocol: Name) -> None:
-    """Score every listed model of a protocol."""
-    from suite.config import read_config
-    from suite.stages import score_protocol
-
-    score_protocol.run(read_config(), protocol)
-
-
-@stage.command("report")
-def stage_report() -> None:
-    """Write the leaderboards."""
-    report()
 
 
 @app.command()
@@ -200,16 +87,16 @@ def list_known() -> None:
 def new_model(
     name: Name,
     folder: Annotated[Path, typer.Option(help="where to put the file")] = Path(),
-    task: Annotated[str, typer.Option(help="expression, survival or bulk")] = "expression",
+    task: Annotated[str, typer.Option(help="expression, survival, bulk or image")] = "expression",
 ) -> None:
     """Write the file that a new model starts from."""
-    from suite.new_model import write_new_model
+    from suite.new_model import LISTS, write_new_model
 
     path = write_new_model(name, folder, task)
     class_name = "".join(word.capitalize() for word in name.split("_"))
     typer.echo(f"wrote {path}\nnext: slide2omics check {path}:{class_name}")
     typer.echo(
-        f"then, in params.yaml: add {name} under {'' if task == 'expression' else f'{task}.'}models, "
+        f"then, in params.yaml: add {name} under {LISTS[task]}, "
         f"and under adapters `{name}: {path}:{class_name}`; dvc repro"
     )
 
@@ -221,6 +108,7 @@ def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, 
     from suite.bulk_conformance import check_bulk_model
     from suite.config import PARAMS_FILE, read_config
     from suite.conformance import check_model
+    from suite.ihc_conformance import check_image_model
     from suite.survival_conformance import check_survival_model
 
     adapters = dict(read_config().adapters) if PARAMS_FILE.exists() else {}
@@ -236,12 +124,7 @@ def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, 
     elif model_class.card.task == "bulk":
         results = check_bulk_model(cast("type[BulkModel]", model_class), name)
     elif model_class.card.task == "image":
-        raise UserError(
-            f"{name} answers the task 'image'",
-            where="check",
-            expected="expression, survival or bulk",
-            remedy="its tests are not here yet",
-        )
+        results = check_image_model(cast("type[ImageModel]", model_class), name)
     else:
         results = check_model(model_class, name)
     for result in results:
@@ -265,7 +148,8 @@ def score(
 
     Columns: slide, cell_id, one a gene (and fold). Of a survival protocol: cohort, fold, patient, risk, optional
     S(<months>), and model, if there are several. Of tcga_expression: cohort, fold (external cohorts: external), slide
-    or patient, one a gene; of gbm_spatial: section, row, column, one a gene.
+    or patient, one a gene; of gbm_spatial: section, row, column, one a gene. Of ihc4bc a folder: <cohort>/<marker>/
+    <tile>.png.
     """
     from protocols import task_of
     from suite.config import read_config
@@ -280,11 +164,16 @@ def score(
 
         records = score_bulk_submission(read_config(), protocol, model, predictions, note)
         metric = "Pearson of maps" if protocol == "gbm_spatial" else "Pearson per gene, mean of folds"
+    elif model is None:
+        raise UserError("no name", where="--model", expected="the model's name", remedy="give --model NAME")
+    elif task_of(protocol) == "image":
+        from suite.ihc.submissions import score_ihc_submission
+
+        records = score_ihc_submission(read_config(), protocol, model, predictions, note)
+        metric = "PSNR"
     else:
         from suite.submissions import score_submission
 
-        if model is None:
-            raise UserError("no name", where="--model", expected="the model's name", remedy="give --model NAME")
         records = [score_submission(read_config(), protocol, model, predictions, note)]
         metric = "Pearson per slide"
     for record in records:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from protocols.bulk.splitting import ROLES, read_bulk_split
 from protocols.bulk.store import BulkStore
 from protocols.cohorts.store import CohortStore
 from protocols.contract import RowArray
-from protocols.errors import UserError
 from protocols.files import written_whole
 from protocols.spatial.store import SectionsStore
 from protocols.spatial.windows import lay_windows
@@ -23,6 +23,7 @@ from suite.bulk.sections import sections_config
 from suite.bulk.spatial_scoring import evaluated_genes, module_genes
 from suite.bulk.submissions import EXTERNAL
 from suite.config import Config
+from suite.ihc.units import unit_parts
 from suite.places import BULK, COHORT, PATIENTS, SECTIONS, SPLITS
 
 
@@ -32,12 +33,12 @@ def write_units(config: Config, protocol: str, out: Path) -> int:
     Columns: fold, role (train or test) and slide, cell_id, x_px, y_px; of a survival protocol cohort, fold, role,
     patient; of ``tcga_expression`` cohort, fold, role (train, validation, test), slide, patient, external cohorts under
     the fold ``external``; of ``gbm_spatial`` section, row, column, x_um, y_um (a tile's centre on the section's image)
-    of the tiles that a window covers. Of the last two, the genes go into ``<out>_genes.csv``: cohort or section,
-    gene.
+    of the tiles that a window covers; of ``ihc4bc`` those of :data:`suite.ihc.units.COLUMNS`. Of the two protocols of
+    bulk expression the genes go into ``<out>_genes.csv``: cohort or section, gene.
     """
     task = task_of(protocol)
     if task == "image":
-        raise UserError("no list of units", where=protocol, expected="another protocol", remedy="see docs/protocols.md")
+        return _write_parts(out, unit_parts(config))
     if protocol == "gbm_spatial":
         table = _tiles()
     elif task == "bulk":
@@ -48,6 +49,16 @@ def write_units(config: Config, protocol: str, out: Path) -> int:
         _write(genes_file(out), _genes(config, protocol))
     _write(out, table)
     return len(table)
+
+
+def _write_parts(out: Path, parts: Iterable[pd.DataFrame]) -> int:
+    """One table after another: all tiles of a large cohort need not be in memory at once."""
+    written = 0
+    with written_whole(out) as part, part.open("w", encoding="utf-8", newline="") as file:
+        for table in parts:
+            table.to_csv(file, index=False, header=not written)
+            written += len(table)
+    return written
 
 
 def genes_file(out: Path) -> Path:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from protocols.errors import UserError, look_up
+from suite.ihc.new_model_template import IMAGE_TEMPLATE
 
 TEMPLATE = '''"""{title}: say here in one line what is new about it."""
 
@@ -102,7 +103,14 @@ class {class_name}:
         columns = [place[gene] for gene in test.genes]
         return self.head.predict((test.mean_feature() - self.middle) / self.spread)[:, columns]
 '''
-TEMPLATES = {"expression": TEMPLATE, "survival": SURVIVAL_TEMPLATE, "bulk": BULK_TEMPLATE}
+TEMPLATES = {
+    "expression": TEMPLATE,
+    "survival": SURVIVAL_TEMPLATE,
+    "bulk": BULK_TEMPLATE,
+    "image": IMAGE_TEMPLATE,
+}
+LISTS = {"expression": "models", "survival": "survival.models", "bulk": "bulk.models", "image": "ihc.models"}
+"""Where params.yaml lists the models of a task."""
 
 
 def write_new_model(name: str, folder: Path, task: str = "expression") -> Path:

@@ -28,6 +28,7 @@ PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 MODELS = os.environ.get("SLIDE2OMICS_GPU_MODELS", ",".join(PARAMS["models"])).split(",")
 SURVIVAL_MODELS = os.environ.get("SLIDE2OMICS_GPU_SURVIVAL", ",".join(PARAMS["survival"]["models"])).split(",")
 BULK_MODELS = os.environ.get("SLIDE2OMICS_GPU_BULK", ",".join(PARAMS["bulk"]["models"])).split(",")
+IHC_MODELS = os.environ.get("SLIDE2OMICS_GPU_IHC", ",".join(PARAMS["ihc"]["models"])).split(",")
 PROTOCOLS = os.environ.get("SLIDE2OMICS_GPU_PROTOCOLS", ",".join(PARAMS["protocols"])).split(",")
 
 
@@ -37,10 +38,12 @@ def run_folder() -> Iterator[Path]:
     from protocols.phantom.bulk import generate_bulk
     from protocols.phantom.bulk_settings import FULL_BULK
     from protocols.phantom.generate import generate
+    from protocols.phantom.ihc import generate_ihc
+    from protocols.phantom.ihc_settings import MINI_IHC
     from protocols.phantom.settings import FULL
     from protocols.phantom.tcga import generate_tcga
     from protocols.phantom.tcga_settings import FULL_TCGA
-    from suite.stages import audit, bulk, bulk_audit, cohort, inputs, split
+    from suite.stages import audit, bulk, bulk_audit, cohort, ihc, inputs, split
     from suite.stages import patients as patients_stage
 
     folder = Path(os.environ.get("SLIDE2OMICS_GPU_RUN", ROOT / "runs" / "gpu"))
@@ -60,6 +63,10 @@ def run_folder() -> Iterator[Path]:
             section=replace(FULL_BULK.section, image_px=5120),
         )  # fmt: skip
         generate_bulk(bulk_root, settings, seed=0, progress=print)
+    pairs = folder / "phantom_ihc"
+    if not (pairs / "phantom.json").exists():
+        sized = replace(MINI_IHC, profile="full", markers=(("ER", 20),), patch_px=512, mpp=0.5)
+        generate_ihc(pairs, sized, seed=0, progress=print)
     values = PARAMS | {"profile": "full", "device": "cuda", "models": MODELS, "protocols": PROTOCOLS}
     brca = PARAMS["survival"]["cohorts"]["phantom_brca"] | {"root": str(patients), "truth": str(patients / "truth")}
     values["survival"] = {
@@ -69,6 +76,12 @@ def run_folder() -> Iterator[Path]:
         "models": SURVIVAL_MODELS,
     }
     values["bulk"] = full_bulk(bulk_root)
+    jitter = {"root": str(pairs / "jitter"), "markers": ["ER"], "mpp": 0.5, "aligned": str(pairs / "exact")}
+    values["ihc"] = PARAMS["ihc"] | {
+        "tile_px": 256,
+        "cohorts": {"phantom_jitter": jitter | {"truth": str(pairs / "truth")}},
+        "models": IHC_MODELS,
+    }
     values["cohort"] = {
         "name": "phantom (full size)",
         "reader": "xenium",
@@ -89,6 +102,7 @@ def run_folder() -> Iterator[Path]:
         for name in config.bulk.cohorts:
             bulk.run(config, name)
         bulk_audit.run(config)
+        ihc.run(config, "phantom_jitter")
         inputs.run(config)
         yield folder
 
@@ -161,4 +175,18 @@ def test_full_size_bulk(config: Config, model: str) -> None:
     timing = json.loads((TIMINGS / "tcga_expression" / f"{model}.json").read_text())
     print(f"\ntcga_expression {model}: r {record.headline.mean:.3f}, maps {maps.headline.mean:.3f} {timing}")
     assert record.status == maps.status == "scored"
+    assert record.profile == "full"
+
+
+@pytest.mark.parametrize("model", IHC_MODELS)
+def test_full_size_ihc(config: Config, model: str) -> None:
+    """The same for virtual staining: tiles of 256 px of 20 patients, two folds, with throughput and memory."""
+    from suite.stages import ihc_predict, ihc_score
+
+    ihc_predict.run(config, model)
+    ihc_score.cell(config, "ihc4bc", model, SCORES / "ihc4bc" / model)
+    record = ScoreRecord.read(SCORES / "ihc4bc" / model / "phantom_jitter_ER")
+    timing = json.loads((TIMINGS / "ihc4bc" / f"{model}.json").read_text())
+    print(f"\nihc4bc {model}: PSNR {record.headline.mean:.2f} {timing}")
+    assert record.status == "scored"
     assert record.profile == "full"

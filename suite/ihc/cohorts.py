@@ -9,6 +9,7 @@ import typer
 
 from protocols.cohorts.ihc4bc import read_ihc4bc
 from protocols.errors import UserError, look_up, refuse_unknown_keys
+from protocols.files import sha256_of_files
 from protocols.ihc.cohort import counted, marker_of
 from protocols.ihc.filters import FilterRules, effect, effect_rows, filtered, measured
 from protocols.ihc.store import IhcStore, write_ihc_store
@@ -43,6 +44,15 @@ def boards(config: Config) -> list[Board]:
 
 def stored(config: Config, name: str) -> IhcStore:
     return IhcStore(IHC / name, ihc_config(config, name).root)
+
+
+def aligned_hash(config: Config, name: str) -> str:
+    """Hash of the registered twin's images, which only oracle and phantom-only scores read; empty without one."""
+    entry = ihc_config(config, name)
+    if entry.aligned is None:
+        return ""
+    files = sorted({entry.aligned / str(path) for path in stored(config, name).table["ihc"]})
+    return sha256_of_files(files, entry.aligned)
 
 
 def filter_rules(entry: IhcCohortConfig, name: str) -> FilterRules:

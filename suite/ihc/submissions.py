@@ -70,7 +70,7 @@ def handed_in(config: Config, folder: Path) -> dict[Board, Path]:
         raise UserError(
             "no such folder", where=folder, expected=f"<cohort>/<marker>/<tile>{SUFFIX}", remedy="check the path"
         )
-    known = boards(config)
+    known = [board for board in boards(config) if board.marker in stored(config, board.cohort).markers]
     for cohort in _seen(folder):
         look_up(cohort.name, config.ihc.cohorts, kind="cohort", where=folder)
         markers = {board.marker: board for board in known if board.cohort == cohort.name}

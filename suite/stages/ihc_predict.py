@@ -27,7 +27,7 @@ from protocols.files import sha256_of, write_text_whole, written_whole
 from protocols.ihc.splitting import read_ihc_split
 from protocols.ihc.views import PatchView, patch_view, training_view
 from suite.config import Config
-from suite.ihc.cohorts import Board, boards, ihc_config, stored
+from suite.ihc.cohorts import Board, aligned_hash, boards, ihc_config, stored
 from suite.ihc.embeddings import embedding_reader
 from suite.places import PREDICTIONS, SPLITS, UNFINISHED
 from suite.progress import steps
@@ -66,6 +66,8 @@ def run(config: Config, model_name: str) -> None:
             "inputs": _digest({**own, "patches": inputs["patches"].get(board.name)}),
         }
         manifest["boards"][board.name] = entry
+        if not entry["skipped"] and "oracle" in card.needs:
+            entry["aligned"] = aligned_hash(config, board.cohort)
         if not entry["skipped"]:
             key = _digest({**manifest, "boards": None, **entry})[:16]
             entry["folder"] = str(UNFINISHED / f"{protocol.name}-{board.name}-{model_name}-{key}")

@@ -52,6 +52,7 @@ def cells(config: Config) -> list[Path]:
     for protocol in config.bulk.protocols:
         pattern = "*" if protocol == "gbm_spatial" else "*/*"
         handed_in += [path.parent for path in _submitted(protocol, pattern)]
+    handed_in += [path.parent for protocol in config.ihc.protocols for path in _submitted(protocol, "*/*")]
     return listed + handed_in
 
 

@@ -23,6 +23,7 @@ from protocols.spatial.store import SectionsStore
 from suite.bulk.sections import sections_config
 from suite.bulk.spatial_scoring import MAP_CONTROLS
 from suite.config import Config
+from suite.ihc.cohorts import aligned_hash
 from suite.places import BULK, METRICS, PREDICTIONS, SCORED, SCORES, SECTIONS
 from suite.progress import steps
 from suite.stages.encoder_sources import repository
@@ -34,6 +35,8 @@ SOURCES = (
     "protocols/scoring.py",
     "protocols/bulk/scoring.py",
     "protocols/ihc/scoring.py",
+    "protocols/ihc/store.py",
+    "protocols/ihc/tiles.py",
     "protocols/spatial/scoring.py",
     "protocols/survival/scoring.py",
     "suite/bulk/scoring.py",
@@ -129,6 +132,7 @@ def _name(config: Config, protocol: str, model: str) -> str:
         "survival": config.survival.model_dump(mode="json", include={"average", "cohorts"}),
         "bulk": config.bulk.model_dump(mode="json", exclude={"models"}),
         "ihc": config.ihc.model_dump(mode="json", exclude={"models"}),
+        "aligned": [aligned_hash(config, name) for name in config.ihc.cohorts] if task_of(protocol) == "image" else [],
         "sections": _sections_key(config) if protocol == "gbm_spatial" else "",
     }
     return f"{model}@{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"

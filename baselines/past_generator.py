@@ -43,7 +43,7 @@ class PASTGenerator(ImageNetwork):
 
         plans = {
             "full": Plan(8, 2e-4, epochs=80, augment=True, anneal=True),
-            "mini": Plan(4, 4e-3, steps=160, crop=48, anneal=True),
+            "mini": Plan(4, 4e-3, steps=140, crop=48, anneal=True),
         }
         plan: Plan = profiled(plans, profile)
         return plan

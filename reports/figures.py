@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +51,10 @@ def write_figures(board: Leaderboard, folder: Path) -> list[Path]:
     return written
 
 
-def save_figures(drawn: Mapping[str, Callable[[], Figure | None]], out: Path) -> list[Path]:
-    """Draw and save figures by name, as PNG and SVG below ``<out>/figures``; None draws nothing."""
+def save_figures(
+    drawn: Mapping[str, Callable[[], Figure | None]], out: Path, kinds: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Draw and save figures by name below ``<out>/figures``; None draws nothing."""
     import matplotlib
 
     written: list[Path] = []
@@ -61,7 +63,7 @@ def save_figures(drawn: Mapping[str, Callable[[], Figure | None]], out: Path) ->
         for name, draw in drawn.items():
             figure = draw()
             if figure is not None:
-                written += [_save(figure, out / "figures" / f"{name}.{kind}") for kind in ("png", "svg")]
+                written += [_save(figure, out / "figures" / f"{name}.{kind}") for kind in kinds]
     return written
 
 

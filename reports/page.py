@@ -21,6 +21,7 @@ from reports.tables import (
     counted,
     device_text,
     duration,
+    grouped_notices,
     headline_claims,
     interval,
     number,
@@ -34,6 +35,8 @@ from reports.tables import (
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = ("page.css", "plots.css")
 SCRIPTS = ("core.js", "table.js", "ranks.js", "genes.js", "maps.js", "curves.js", "staircase.js", "start.js")
+TASK_NAMES = {"image": "IHC", "bulk": "Bulk RNA"}
+"""How a task is called on a tab, where its own name says too little."""
 BAR_WIDTH = 112
 """Width of the small interval bar in the table, in CSS pixels."""
 
@@ -92,6 +95,7 @@ def page(
         counted=counted,
         bar=_bar,
         shared_notices=shared_notices(boards),
+        grouped_notices=grouped_notices(boards),
         short=short_titles(boards),
         cohorts=sorted({f"{board.cohort.name}, {board.cohort.nature}" for board in boards}),
         profiles=sorted({board.profile for board in boards}),
@@ -110,7 +114,7 @@ def page(
 
 def short_titles(boards: Sequence[Leaderboard]) -> dict[str, str]:
     """Titles by board without the closing words that all of them share; for tabs and axes."""
-    named = {b.key: f"{b.task.capitalize()}, {b.board}" for b in boards if b.board}
+    named = {b.key: f"{TASK_NAMES.get(b.task, b.task.capitalize())}, {b.board}" for b in boards if b.board}
     boards = [board for board in boards if not board.board]
     words = [board.title.split() for board in boards]
     shared = 0

@@ -33,6 +33,15 @@ def spatial_cells(cells: Cells) -> list[tuple[ScoreRecord, Path]]:
     return sorted(found, key=lambda cell: (order.get(cell[0].kind, 1), -(cell[0].headline.mean or 0.0), cell[0].model))
 
 
+def _titled(cells: Cells) -> list[tuple[str, ScoreRecord, Path]]:
+    """Cells with the title that names each on the page: where two models share one, with their names behind it."""
+    given = [str(record.card.get("title") or record.model) for record, _ in cells]
+    return [
+        (title if given.count(title) == 1 else f"{title} ({record.model})", record, folder)
+        for title, (record, folder) in zip(given, cells, strict=True)
+    ]
+
+
 def section_maps(cells: Cells, sections: Path) -> list[SectionMaps]:
     """Every section with the genes that all models were scored on; the best predicted genes come first."""
     found, store = spatial_cells(cells), SectionsStore(sections)
@@ -41,14 +50,15 @@ def section_maps(cells: Cells, sections: Path) -> list[SectionMaps]:
 
 def _section(cells: Cells, store: SectionsStore, number: int) -> SectionMaps:
     name, patient = store.slides[number].slide, store.slides[number].patient
-    tables = {_title(record): _read(folder / f"section_{name}.parquet") for record, folder in cells}
+    titled = _titled(cells)
+    tables = {title: _read(folder / f"section_{name}.parquet") for title, _, folder in titled}
     first = next(iter(tables.values()))
     shared = [gene for gene in _genes(first) if all(f"truth:{gene}" in table for table in tables.values())]
-    units = {_title(record): _scores(folder, name) for record, folder in cells}
-    models = [_title(record) for record, _ in cells if record.kind == "model"]
+    units = {title: _scores(folder, name) for title, _, folder in titled}
+    models = [title for title, record, _ in titled if record.kind == "model"]
     best = {gene: _mean([units[title].get(gene, {}).get("pearson") for title in models]) for gene in shared}
     genes = tuple(sorted(shared, key=lambda gene: (-best[gene], gene)))
-    kinds: dict[str, Any] = {_title(record): record.kind for record, _ in cells}
+    kinds: dict[str, Any] = {title: record.kind for title, record, _ in titled}
     picture = store.thumbnail(number)
     return SectionMaps(
         section=name,
@@ -71,18 +81,16 @@ def _section(cells: Cells, store: SectionsStore, number: int) -> SectionMaps:
 
 def co_expression(cells: Cells) -> Figure | None:
     """Truth, oracle and the best models; None without meta-modules."""
-    found = [(record, record.bulk.get("co_expression") or {}) for record, _ in spatial_cells(cells)]
-    listed = [(record, part) for record, part in found if part and record.kind != "control"][:MOST_MODELS]
+    found = [
+        (title, record.kind, record.bulk.get("co_expression")) for title, record, _ in _titled(spatial_cells(cells))
+    ]
+    listed = [(title, part) for title, kind, part in found if part and kind != "control"][:MOST_MODELS]
     if not listed:
         return None
     genes = listed[0][1]["genes"]
-    same = {_title(record): np.array(part["model"]) for record, part in listed if part["genes"] == genes}
+    same = {title: np.array(part["model"]) for title, part in listed if part["genes"] == genes}
     figure, _ = co_expression_figure(genes, listed[0][1]["modules"], np.array(listed[0][1]["truth"]), same)
     return figure
-
-
-def _title(record: ScoreRecord) -> str:
-    return str(record.card.get("title") or record.model)
 
 
 def _read(path: Path) -> pd.DataFrame:

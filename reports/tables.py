@@ -171,6 +171,17 @@ def shared_notices(boards: Sequence[Leaderboard]) -> tuple[Notice, ...]:
     return tuple(notice for notice in first if all(notice in board.notices for board in boards))
 
 
+def grouped_notices(boards: Sequence[Leaderboard]) -> list[tuple[Notice, list[str]]]:
+    """Each notice that not all leaderboards share, once, with the keys of those that have it; warnings first."""
+    shared = shared_notices(boards)
+    found: dict[Notice, list[str]] = {}
+    for board in boards:
+        for notice in board.notices:
+            if notice not in shared:
+                found.setdefault(notice, []).append(board.key)
+    return sorted(found.items(), key=lambda item: item[0].level != "warning")
+
+
 def tie_lines(board: Leaderboard) -> tuple[str, ...]:
     """What the patients at hand cannot tell apart, and how large a difference would have to be to show."""
     lines = [

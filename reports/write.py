@@ -81,7 +81,7 @@ def write_reports(
     if bulk_records(records):
         texts["mann_whitney"] = ("mann_whitney.csv", mann_whitney_csv(records))
     figures = [path for board in boards for path in write_figures(board, out / "figures")]
-    figures += save_figures(_ihc_figures(cells), out)
+    figures += save_figures(_ihc_figures(cells), out, kinds=("png",))  # grids of images gain nothing as vectors
     figures += save_figures({"violins": lambda: violins(records), "co_expression": lambda: co_expression(cells)}, out)
     _remove_others(out / "figures", figures)
     for name, text in texts.values():

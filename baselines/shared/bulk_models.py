@@ -46,7 +46,7 @@ class Sequoia(BulkNetwork):
         from baselines.shared.bulk_training import Schedule
 
         table = {
-            "fit": {"full": Schedule(200, 20, 1e-3), "mini": Schedule(14, 5, 3e-3)},
+            "fit": {"full": Schedule(200, 20, 1e-3), "mini": Schedule(11, 5, 3e-3)},
             "pretrain": {"full": Schedule(200, 100, 3e-3), "mini": Schedule(12, 6, 3e-3)},
         }
         return look_up(profile, table[phase], kind="profile", where=self.card.name)
@@ -88,8 +88,8 @@ class He2rna(BulkNetwork):
         from baselines.shared.bulk_training import Schedule
 
         pretrain = {"full": Schedule(200, 100, 3e-3), "mini": Schedule(15, 6, 3e-3)}
-        original = {"full": Schedule(200, 50, 3e-4), "mini": Schedule(20, 10, 3e-3)}
-        sequoia = {"full": Schedule(200, 100, 1e-3), "mini": Schedule(24, 12, 6e-3)}
+        original = {"full": Schedule(200, 50, 3e-4), "mini": Schedule(15, 8, 3e-3)}
+        sequoia = {"full": Schedule(200, 100, 1e-3), "mini": Schedule(18, 9, 6e-3)}
         fit = original if self.recipe == "original" else sequoia
         return look_up(profile, pretrain if phase == "pretrain" else fit, kind="profile", where=self.card.name)
 

@@ -39,7 +39,7 @@ class Diffusion(ImageNetwork):
 
         plans = {
             "full": Plan(16, 1e-4, epochs=200, anneal=True),
-            "mini": Plan(4, 4e-3, steps=220, crop=32, anneal=True),
+            "mini": Plan(4, 4e-3, steps=160, crop=32, anneal=True),
         }
         plan: Plan = profiled(plans, profile)
         return plan
@@ -49,7 +49,7 @@ class Diffusion(ImageNetwork):
         from baselines.shared.diffusion_unet import DIFFUSION_SIZES
         from baselines.shared.image_learners import DiffusionSetup
 
-        profiles = {"full": (4000, 50, 0.9999, "noise"), "mini": (100, 10, 0.98, "image")}
+        profiles = {"full": (4000, 50, 0.9999, "noise"), "mini": (100, 8, 0.98, "image")}
         steps, walked, decay, predicts = profiled(profiles, profile)
         reading = Reading(self.variance, self.predicts or predicts)
         sizes = profiled(DIFFUSION_SIZES, profile)

@@ -32,7 +32,7 @@ def gan_card(
 class AdversarialNetwork(ImageNetwork):
     """Adam 1e-4, batch of one, 80 epochs at full size, as released."""
 
-    mini_steps: ClassVar[int] = 180
+    mini_steps: ClassVar[int] = 150
 
     def plan(self, profile: str) -> Plan:
         from baselines.shared.image_pairs import Plan

@@ -19,30 +19,36 @@ _SMALLEST = 1e-12
 def mean_r_replicates(
     folds: Sequence[tuple[str, NDArray[np.floating], NDArray[np.floating]]], seed: int, resamples: int = RESAMPLES
 ) -> Float:
-    """``(resamples,)``: mean over folds and genes of r, patients drawn with replacement inside each fold.
+    """``(resamples,)``: mean over genes of the mean over folds of r, patients drawn with replacement inside each fold.
 
     ``folds``: name, truth and prediction ``(n, g)``, one row a patient. Every model of a cohort gets the same draws.
-    A gene that is constant in truth or prediction within a resample counts as r = 0.
+    As in the headline, a fold in which a gene's truth is constant does not count for it; a gene that is constant in
+    truth or prediction within a resample alone counts as r = 0 there.
     """
-    total = np.zeros(resamples)
-    for name, truth, predicted in folds:
+    genes = folds[0][1].shape[1]
+    drawn = []
+    for name, truth, _ in folds:
         n = len(truth)
-        weights = generator(seed, "bulk resamples", name, n).multinomial(n, np.full(n, 1 / n), resamples) / n
-        sums = np.zeros(resamples)
-        for start in range(0, truth.shape[1], _GENES_AT_ONCE):
-            part = slice(start, start + _GENES_AT_ONCE)
-            sums += _weighted_r(weights, np.asarray(truth[:, part], float), np.asarray(predicted[:, part], float))
-        total += sums / truth.shape[1]
-    return total / len(folds)
+        drawn.append(generator(seed, "bulk resamples", name, n).multinomial(n, np.full(n, 1 / n), resamples) / n)
+    sums = np.zeros(resamples)
+    for start in range(0, genes, _GENES_AT_ONCE):
+        part = slice(start, min(start + _GENES_AT_ONCE, genes))
+        total, counted = np.zeros((resamples, part.stop - start)), np.zeros(part.stop - start)
+        for weights, (_, truth, predicted) in zip(drawn, folds, strict=True):
+            x, y = np.asarray(truth[:, part], float), np.asarray(predicted[:, part], float)
+            varies = (x != x[:1]).any(axis=0)
+            total += np.where(varies, _weighted_r(weights, x, y), 0.0)
+            counted += varies
+        sums += (total / np.maximum(counted, 1)).sum(axis=1)
+    return np.asarray(sums / genes)
 
 
 def _weighted_r(weights: Float, x: Float, y: Float) -> Float:
-    """Sum over genes of weighted r, ``(resamples,)``."""
+    """Weighted r, ``(resamples, genes)``."""
     # Centred first: the weighted moments then lose no digits to large means.
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     mx, my = weights @ x, weights @ y
     vx, vy = weights @ x**2 - mx**2, weights @ y**2 - my**2
     cov = weights @ (x * y) - mx * my
     real = (vx > _SMALLEST * (x**2).mean(axis=0)) & (vy > _SMALLEST * (y**2).mean(axis=0)) & (vx > 0) & (vy > 0)
-    r = np.where(real, cov / np.sqrt(np.where(real, vx * vy, 1.0)), 0.0)
-    return np.asarray(r.sum(axis=1))
+    return np.asarray(np.where(real, cov / np.sqrt(np.where(real, vx * vy, 1.0)), 0.0))

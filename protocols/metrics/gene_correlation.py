@@ -100,6 +100,7 @@ def moments(matrices: Sequence[Values]) -> Moments:
     n, genes = _common_shape(matrices)
     k = len(matrices)
     products, mean, rmse = np.zeros((k, k, genes)), np.zeros((k, genes)), np.zeros((k, genes))
+    equal = np.ones((k, genes), dtype=bool)  # every value the same, which rounding of the mean can hide
     ones = np.ones(n)
     for block in _blocks(n, genes):
         columns = [m[:, block].astype(np.float64) for m in matrices]
@@ -109,13 +110,14 @@ def moments(matrices: Sequence[Values]) -> Moments:
                     gap = c - columns[0]
                     rmse[i, block] = np.einsum("ij,ij->j", gap, gap)
                 mean[i, block] = ones @ c / max(n, 1)
+                equal[i, block] = (c == c[:1]).all(axis=0)
             for i, c in enumerate(columns):
                 c -= mean[i, block]
                 for j in range(i + 1):
                     products[i, j, block] = products[j, i, block] = np.einsum("ij,ij->j", c, columns[j])
     if not np.isfinite(products).all() or not np.isfinite(rmse).all():
         raise _refused("a value is NaN, infinite or too large to be squared", "finite values")
-    return Moments(n, mean, products, _constant(products, mean, n, matrices), np.sqrt(rmse / max(n, 1)))
+    return Moments(n, mean, products, equal | _constant(products, mean, n, matrices), np.sqrt(rmse / max(n, 1)))
 
 
 def correlate(truth: Values, predicted: Values) -> Correlation:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,9 +52,13 @@ def group_means(
         means[: len(features)], present[: len(features)] = features, True
         return means, present
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # fewer different tiles than clusters: empty ones are absent
         label = KMeans(places, random_state=KMEANS_SEED, n_init=1).fit(np.asarray(by, dtype=np.float64)).labels_
     counts = np.bincount(label, minlength=places)
     present[:] = counts > 0

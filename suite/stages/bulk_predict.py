@@ -106,13 +106,14 @@ def run(config: Config, model_name: str) -> None:
 
 def why_skipped(config: Config, name: str, card: Card) -> str | None:
     """The reason a model cannot be asked about a cohort, or None."""
-    store = BulkStore(BULK / name)
     if "oracle" in card.needs and bulk_config(config, name).truth is None:
         return "needs a known truth, and a real cohort has none"
     if "normal" in card.needs and config.bulk.normal is None:
         return "pre-trains on normal tissue, and bulk.cohorts has none"
-    if card.encoder and not slides_are_served(store.slides, card.encoder):
-        return f"some slides are precomputed features of another encoder than {card.encoder}"
+    asked = [name, *config.bulk.external_of(name), *([config.bulk.normal] if "normal" in card.needs else [])]
+    for other in asked if card.encoder else ():
+        if not slides_are_served(BulkStore(BULK / str(other)).slides, str(card.encoder)):
+            return f"some slides of {other} are precomputed features of another encoder than {card.encoder}"
     return None
 
 

@@ -107,7 +107,7 @@ def test_the_same_twice_and_no_global_state(name: str) -> None:
 def test_learned_models_beat_the_training_mean(name: str) -> None:
     """In r all of them, in error those that start at the mean."""
     answer = of(name).predict(TEST)
-    assert mean_r(answer) > (0.4 if name == "sequoia_as_released" else 0.6)
+    assert mean_r(answer) > (0.3 if name == "sequoia_as_released" else 0.5)
     if getattr(of(name), "mean_bias", True):  # the others start at 0 and hardly learn the means in a mini's epochs
         assert error(answer) < 0.9 * error(of("bulk_train_mean").predict(TEST))
 

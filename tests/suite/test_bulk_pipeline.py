@@ -20,7 +20,7 @@ from protocols.records import UNITS_FILE, ScoreRecord
 from protocols.spatial.store import SectionsStore
 from suite.bulk.spatial_scoring import MAP_CONTROLS
 from suite.config import Config, read_config
-from suite.places import AUDITS, BULK, CACHE, METRICS, PREDICTIONS, SCORED, SCORES, SECTIONS, SPLITS, UNFINISHED
+from suite.places import ASKED, AUDITS, BULK, CACHE, METRICS, PREDICTIONS, SCORED, SCORES, SECTIONS, SPLITS, UNFINISHED
 from suite.stages import bulk, bulk_audit, bulk_predict, inputs, report, score_protocol
 from tests.protocols.phantom.tiny_bulk import TINY_BULK
 
@@ -107,11 +107,11 @@ def test_cohorts_folds_and_audit(config: Config) -> None:
     assert not (SPLITS / "tcga_expression" / EXTERNAL / "split.json").exists(), "an external cohort has no folds"
     audit = json.loads((AUDITS / "tcga_expression" / f"{COHORT}.json").read_text())
     assert {finding["verdict"] for finding in audit["findings"]} == {"pass"}
-    assert audit["others"] == {
-        EXTERNAL: BulkStore(BULK / EXTERNAL).hash,
-        "sections": SectionsStore(SECTIONS).hash,
-        "normal": BulkStore(BULK / "phantom_normal").hash,
-    }
+    asked = json.loads((ASKED / "tcga_expression" / "cohorts.json").read_text())
+    assert asked == {name: BulkStore(BULK / name).hash for name in (EXTERNAL, "phantom_normal")}
+    maps = json.loads((AUDITS / "gbm_spatial" / f"{COHORT}.json").read_text())
+    assert {finding["verdict"] for finding in maps["findings"]} == {"pass"}
+    assert "sections" in json.dumps(maps["findings"])
     assert set(BulkStore(BULK / "phantom_normal").tissue or ()) == {"Brain", "Lung"}
 
 

@@ -48,15 +48,6 @@ def test_bulk_model_file_answers_a_large_cohort_and_few_genes(tmp_path: Path) ->
     np.testing.assert_array_equal(few, every[:, ::-1000])
 
 
-def test_an_image_model_is_told_that_there_is_no_check(tmp_path: Path) -> None:
-    write_new_model("mine", tmp_path, "bulk")
-    path = tmp_path / "mine.py"
-    path.write_text(path.read_text().replace('task="bulk"', 'task="image"'))
-    checked = command("check", f"{path}:Mine")
-    assert checked.returncode == 2
-    assert "mine answers the task 'image'" in checked.stderr
-
-
 @pytest.mark.parametrize("task", sorted(TEMPLATES))
 def test_a_file_of_each_task_carries_its_name(task: str, tmp_path: Path) -> None:
     text = write_new_model("two_words", tmp_path, task).read_text()

@@ -2,7 +2,8 @@
 
 It runs at every ``dvc repro`` (a model may live in any file, which DVC cannot list beforehand) and is quick
 when nothing is new: torch is imported only if an embedding is missing. Each model's record changes exactly
-when something that model depends on changes, so adding a model runs that model's cells alone.
+when something that model depends on changes (its sources, the suite's files that fit it, the run's settings), so adding
+a model runs that model's cells alone, and ``predict`` depends on the record and the data and nothing else.
 Embeddings are kept by content key under ``runs/cache`` and survive a kill.
 """
 
@@ -26,6 +27,7 @@ from suite.ihc.embeddings import embed_patches
 from suite.places import COHORT, EMBEDDINGS, INPUTS
 from suite.progress import steps
 from suite.stages.encoder_sources import encoder_sources, repository
+from suite.stages.machinery import fingerprint
 from suite.survival.bags import embed_cohorts
 from suite.workers import in_parallel
 
@@ -57,9 +59,11 @@ def run(config: Config) -> None:
             encoder = cards[name].encoder
             records[name]["bags"] = {cohort: note for (cohort, of), note in bags.items() if of == encoder}
     if bulk:
+        asked = {"protocols": config.bulk.protocols, "super_tiles": config.bulk.super_tiles}
         features = prepare_features(config, _encoders(cards, bulk))
         for name in bulk:
             encoder = cards[name].encoder
+            records[name]["asked"] = asked
             records[name]["features"] = {cohort: note for (cohort, of), note in features.items() if of == encoder}
     if image:
         patches = embed_patches(config, _encoders(cards, image))
@@ -103,6 +107,8 @@ def resolve(config: Config) -> tuple[dict[str, Card], dict[str, dict[str, Any]]]
                 "adapter": config.adapters.get(name),
                 "card": model.card.to_dict(),
                 "sources": sha256_of_files(sources, _common_root(sources)),
+                "fitted_by": fingerprint(task),
+                "settings": {key: getattr(config, key) for key in ("profile", "seed", "device", "threads")},
                 "weights": config.settings(*weight_parts(name, model.card)).weights,
             }
     return cards, records

@@ -138,6 +138,21 @@ def test_edited_metric_scores_again_and_trains_nothing(checkout: Checkout) -> No
     assert any(name.startswith("score@") for name in ran)
 
 
+def test_edited_machinery_predicts_again_and_only_its_own_task(checkout: Checkout) -> None:
+    views = checkout.folder / "protocols" / "views.py"
+    views.write_text(views.read_text() + "\n# edited\n")
+    before = checkout.result_bytes()
+    ran = checkout.repro()
+    assert {name.split("@")[0] for name in ran} <= {"inputs", "predict", "score", "report"}
+    models = ["oracle", "train_mean", "coordinates", "newcomer"]
+    assert {name for name in ran if name.startswith("predict@")} == {
+        f"predict@{protocol}-{model}" for protocol in ("intra_patient", "inter_patient") for model in models
+    }
+    after = checkout.result_bytes()
+    changed = {name for name in before if after[name] != before[name]}
+    assert {Path(name).name for name in changed} <= {"manifest.json", "record.json"}  # answers are the same bytes
+
+
 def test_edited_report_runs_no_model_and_no_score(checkout: Checkout) -> None:
     source = checkout.folder / "reports" / "markdown.py"
     source.write_text(source.read_text() + "\n# edited\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from protocols.bulk_contract import SlideInputs, SlideTraining
+from protocols.bulk.contract import SlideInputs, SlideTraining
 from protocols.contract import Card, FloatArray
 
 

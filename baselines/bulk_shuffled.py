@@ -7,7 +7,7 @@ from typing import ClassVar
 from baselines.ridge_mean_feature import RidgeMeanFeature
 from baselines.shared.bulk_answer import patient_means
 from baselines.shared.ridge import MaskedRidge
-from protocols.bulk_contract import SlideTraining
+from protocols.bulk.contract import SlideTraining
 from protocols.contract import Card
 from protocols.seeds import generator
 

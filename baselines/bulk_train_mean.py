@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from baselines.shared.bulk_answer import gene_columns, patient_means
-from protocols.bulk_contract import SlideInputs, SlideTraining
+from protocols.bulk.contract import SlideInputs, SlideTraining
 from protocols.contract import Card, FloatArray
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from baselines.shared.survival_answer import FittedHere, curve_times, surv, with_curves
 from baselines.shared.survival_features import fitted_standardiser, with_missing_flags
 from protocols.contract import Card
-from protocols.survival_contract import PatientInputs, SurvivalPrediction, SurvivalTraining
+from protocols.survival.contract import PatientInputs, SurvivalPrediction, SurvivalTraining
 
 RIDGE = 0.1
 """Penalty that keeps a rare level or two collinear variables from running away; small beside the likelihood."""

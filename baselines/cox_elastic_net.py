@@ -12,7 +12,7 @@ from baselines.shared.survival_answer import FittedHere, curve_times, surv, with
 from baselines.shared.survival_features import fitted_standardiser
 from protocols.contract import Card
 from protocols.seeds import generator
-from protocols.survival_contract import EventArray, PatientInputs, SurvivalPrediction, SurvivalTraining, TimeArray
+from protocols.survival.contract import EventArray, PatientInputs, SurvivalPrediction, SurvivalTraining, TimeArray
 
 L1_RATIO = 0.5
 PENALTIES = 25

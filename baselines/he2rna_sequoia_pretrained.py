@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from baselines.shared.bulk_answer import StartsFromNormal
 from baselines.shared.bulk_models import He2rna, he2rna_card
 from baselines.shared.sequoia_published import cptac_table, tcga_tables
-from protocols.bulk_contract import GroupedBy
+from protocols.bulk.contract import GroupedBy
 from protocols.contract import Card
 
 

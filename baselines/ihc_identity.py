@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from baselines.shared.image_answer import OWN_LICENCE
 from protocols.contract import Card, CropArray, RowArray
-from protocols.image_contract import PatchInputs, PatchTraining
+from protocols.staining.contract import PatchInputs, PatchTraining
 
 
 class IhcIdentity:

@@ -10,7 +10,7 @@ from baselines.shared.image_answer import OWN_LICENCE
 from baselines.shared.image_controls import pieces, refuse_no_patches
 from protocols.contract import Card, CropArray, RowArray
 from protocols.errors import UserError
-from protocols.image_contract import PatchInputs, PatchTraining
+from protocols.staining.contract import PatchInputs, PatchTraining
 
 
 class IhcMean:

@@ -10,7 +10,7 @@ from baselines.shared.image_answer import OWN_LICENCE
 from baselines.shared.image_controls import pieces, refuse_no_patches
 from baselines.shared.stain_colours import DAB, EOSIN, HAEMATOXYLIN, mixed, stain_matrix, unmixed
 from protocols.contract import Card, CropArray, RowArray
-from protocols.image_contract import PatchInputs, PatchTraining
+from protocols.staining.contract import PatchInputs, PatchTraining
 
 
 class IhcStainTransfer:

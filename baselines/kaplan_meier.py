@@ -8,7 +8,7 @@ import numpy as np
 
 from baselines.shared.survival_answer import curve_times
 from protocols.contract import Card
-from protocols.survival_contract import PatientInputs, SurvivalPrediction, SurvivalTraining
+from protocols.survival.contract import PatientInputs, SurvivalPrediction, SurvivalTraining
 
 
 class KaplanMeier:

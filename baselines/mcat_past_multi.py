@@ -11,7 +11,7 @@ from baselines.shared.mcat import NOTES, PAST, PAST_NOTE, Mcat, mcat_card
 from protocols.contract import Card, Published, WeightsRecord
 from protocols.errors import look_up
 from protocols.seeds import derive_seed
-from protocols.survival_contract import PatientInputs
+from protocols.survival.contract import PatientInputs
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from baselines.shared.bulk_answer import gene_columns
 from baselines.shared.ridge import standardisation
-from protocols.bulk_contract import SlideInputs, SlideTraining
+from protocols.bulk.contract import SlideInputs, SlideTraining
 from protocols.contract import Card, FloatArray
 
 NEIGHBOURS = 10

@@ -11,7 +11,7 @@ from baselines.shared.survival_answer import FittedHere, curve_times, event_time
 from baselines.shared.survival_features import fitted_standardiser
 from protocols.contract import Card
 from protocols.seeds import derive_seed
-from protocols.survival_contract import EventArray, PatientInputs, SurvivalPrediction, SurvivalTraining, TimeArray
+from protocols.survival.contract import EventArray, PatientInputs, SurvivalPrediction, SurvivalTraining, TimeArray
 
 TREES = 100
 SMALLEST_LEAF = 8

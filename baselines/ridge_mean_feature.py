@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from baselines.shared.bulk_answer import gene_columns, patient_means
 from baselines.shared.ridge import MaskedRidge
-from protocols.bulk_contract import SlideInputs, SlideTraining
+from protocols.bulk.contract import SlideInputs, SlideTraining
 from protocols.contract import Card, FloatArray
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from baselines.cox_elastic_net import CoxElasticNet
 from protocols.contract import Card
 from protocols.seeds import generator
-from protocols.survival_contract import SurvivalTraining
+from protocols.survival.contract import SurvivalTraining
 
 
 class ShuffledSurvival(CoxElasticNet):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from protocols.contract import Card
-from protocols.survival_contract import PatientInputs, SurvivalPrediction, SurvivalTraining
+from protocols.survival.contract import PatientInputs, SurvivalPrediction, SurvivalTraining
 
 
 class SurvivalOracle:

@@ -10,8 +10,8 @@ from protocols.errors import look_up
 if TYPE_CHECKING:
     from protocols.bulk.protocol import BulkProtocol
     from protocols.contract import Task
-    from protocols.ihc.protocol import ImageProtocol
     from protocols.protocol import Protocol
+    from protocols.staining.protocol import ImageProtocol
     from protocols.survival.protocol import SurvivalProtocol
 
 EXPRESSION = ("intra_patient", "inter_patient", "cross_cancer")

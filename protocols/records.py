@@ -39,12 +39,12 @@ class ScoreRecord:
     A survival record (``task``) is one model on one cohort, named by ``board``; the board ``average`` is the mean over
     cohorts. Its headline, the mean over folds of Harrell's C, is no mean over patients: ``replicates`` holds its value
     in each patient resample, the same resamples for every model of a cohort, and ``survival`` what
-    :class:`protocols.survival.scoring.SurvivalScores` says beyond the summary. ``units.parquet`` then has fold,
+    :class:`protocols.survival.score.SurvivalScores` says beyond the summary. ``units.parquet`` then has fold,
     patient, time, event, risk.
 
     A record of bulk expression (task ``bulk``) is one model on one cohort of ``tcga_expression``, with ``replicates``
     likewise, or on all sections of ``gbm_spatial``, with ``per_patient``; ``bulk`` holds what
-    :class:`protocols.bulk.scoring.BulkScores` or :class:`protocols.spatial.scoring.SpatialScores` says beyond the
+    :class:`protocols.bulk.score.BulkScores` or :class:`protocols.spatial.score.SpatialScores` says beyond the
     summary, and ``section_<name>.parquet`` stands beside a spatial record: the maps of a section.
 
     A record of virtual staining (task ``image``) is one model on one marker of one cohort, with ``per_patient`` PSNR;

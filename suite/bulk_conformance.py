@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.bulk.contract import BulkModel, HasUntrainedTwin, PretrainsOnNormal, SuperTiles
+from protocols.bulk.toy import inputs_of, of_one_tile, retold, take, toy_normal, toy_slides, toy_windows
 from protocols.bulk.views import SlideTrainingView, SlideView
-from protocols.bulk_contract import BulkModel, HasUntrainedTwin, PretrainsOnNormal, SuperTiles
-from protocols.bulk_toy import inputs_of, of_one_tile, retold, take, toy_normal, toy_slides, toy_windows
 from protocols.contract import Card, FloatArray, Settings
 from protocols.metrics.gene_correlation import mean_by_patient, pearson_per_gene
 from suite.bulk.answers import checked_bulk

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from protocols.errors import UserError
-from protocols.survival_contract import SurvivalPrediction
+from protocols.survival.contract import SurvivalPrediction
 
 RISING = 1e-9
 """How far a curve may rise by rounding."""

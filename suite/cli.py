@@ -16,9 +16,9 @@ from suite.signature_command import signature
 from suite.stage_commands import Name, stage
 
 if TYPE_CHECKING:
-    from protocols.bulk_contract import BulkModel
-    from protocols.image_contract import ImageModel
-    from protocols.survival_contract import SurvivalModel
+    from protocols.bulk.contract import BulkModel
+    from protocols.staining.contract import ImageModel
+    from protocols.survival.contract import SurvivalModel
 
 app = typer.Typer(
     no_args_is_help=True,

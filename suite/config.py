@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from protocols.contract import Settings
 from protocols.errors import UserError, did_you_mean
-from protocols.protocol import GeneChoice, SplitSettings
+from protocols.expression.settings import GeneChoice, SplitSettings
 
 PARAMS_FILE = Path("params.yaml")
 

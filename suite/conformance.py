@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from protocols.contract import Card, FloatArray, Model, Pretrains, Settings, Task
-from protocols.toy import inputs_of, toy_training
-from protocols.views import TrainingView
+from protocols.expression.toy import inputs_of, toy_training
+from protocols.expression.views import TrainingView
 from suite.stages.predict import checked_answer
 
 _UNLIKELY_SEED = 1_969_417_013

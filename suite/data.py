@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from protocols.cohorts.crops import CohortCrops
-from protocols.cohorts.store import CohortStore
 from protocols.contract import FloatArray, RowArray, Settings
 from protocols.errors import UserError
-from protocols.views import CropSource, InputView, RowReader, TrainingView
+from protocols.expression.store import CohortStore
+from protocols.expression.views import CropSource, InputView, RowReader, TrainingView
+from protocols.images.crops import CohortCrops
 
 ORACLE_FOLDER = "oracle"
 GENE_TRUTH_FILE = "genes.parquet"

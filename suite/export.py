@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from protocols import task_of
-from protocols.bulk.splitting import ROLES, read_bulk_split
+from protocols.bulk.splits import ROLES, read_bulk_split
 from protocols.bulk.store import BulkStore
-from protocols.cohorts.store import CohortStore
 from protocols.contract import RowArray
+from protocols.expression.splits import read_split
+from protocols.expression.store import CohortStore
 from protocols.files import written_whole
 from protocols.spatial.store import SectionsStore
 from protocols.spatial.windows import lay_windows
-from protocols.splitting import read_split
 from protocols.survival.store import PatientStore
 from suite.bulk.fold import section_genes
 from suite.bulk.sections import sections_config

@@ -63,7 +63,7 @@ def _settings(encoder: str) -> Settings:
 
 
 def _counts(file: Path) -> str:
-    from protocols.cohorts.checks import open_h5
+    from protocols.readers.checks import open_h5
 
     with open_h5(file, "file of features") as content:
         found = content.attrs

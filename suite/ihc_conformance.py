@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from protocols.contract import Card, CropArray, RowArray, Settings
-from protocols.ihc.views import PatchTrainingView, PatchView
-from protocols.image_contract import ImageModel
-from protocols.image_toy import inputs_of, mean_image, reader_of, take, toy_patches
+from protocols.staining.contract import ImageModel
+from protocols.staining.toy import inputs_of, mean_image, reader_of, take, toy_patches
+from protocols.staining.views import PatchTrainingView, PatchView
 from suite.conformance import CheckResult, check_card, known_global_state, require, results_of
 
 CLOSE = 1

@@ -42,7 +42,7 @@ from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.util import Surv
 
 from protocols.contract import Card
-from protocols.survival_contract import SurvivalPrediction
+from protocols.survival.contract import SurvivalPrediction
 
 
 class {class_name}:

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from protocols import load_protocol
-from protocols.cohorts.store import CohortStore
 from protocols.contract import FloatArray
 from protocols.errors import UserError
+from protocols.expression.score import ScoredBlock, Scores, score_blocks
+from protocols.expression.store import CohortStore
 from protocols.files import write_text_whole, written_whole
-from protocols.protocol import Fold, Split
 from protocols.records import MAPS_FILE, RECORD_FILE, UNITS_FILE, Interval, ScoreRecord
-from protocols.scoring import ScoredBlock, Scores, score_blocks
+from protocols.splits import Fold, Split
 from suite.config import Config
 from suite.data import rare_cells, reachable
 

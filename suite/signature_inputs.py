@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from protocols.cohorts.patient_tables import by_patient, read_tidy
 from protocols.errors import UserError
 from protocols.metrics.concordance import Bool, Float
+from protocols.readers.patient_tables import by_patient, read_tidy
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from protocols.cohorts.store import CohortStore
 from protocols.errors import UserError, look_up
+from protocols.expression.splits import read_split
+from protocols.expression.store import CohortStore
 from protocols.files import sha256_of
-from protocols.protocol import Fold
 from protocols.records import ScoreRecord
-from protocols.splitting import read_split
+from protocols.splits import Fold
 from suite.config import Config
 from suite.places import COHORT, SPLITS, SUBMISSIONS
 from suite.scoring import score, write_record

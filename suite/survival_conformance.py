@@ -9,9 +9,9 @@ import numpy as np
 
 from protocols.contract import Card, Settings
 from protocols.metrics.concordance import harrell
+from protocols.survival.contract import SurvivalModel, SurvivalPrediction
+from protocols.survival.toy import inputs_of, take, toy_survival
 from protocols.survival.views import SurvivalTrainingView
-from protocols.survival_contract import SurvivalModel, SurvivalPrediction
-from protocols.survival_toy import inputs_of, take, toy_survival
 from suite.checked_survival import checked_survival
 from suite.conformance import CheckResult, check_card, known_global_state, require, results_of
 

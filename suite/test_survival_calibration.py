@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from baselines.registry import load_model_class
+from protocols.expression.splits import read_split
 from protocols.metrics.concordance import FoldOutcome, harrell_replicates
 from protocols.phantom.tcga_patients import censoring_scale, follow_up
 from protocols.phantom.tcga_settings import MINI_TCGA
 from protocols.records import AVERAGE, ScoreRecord
 from protocols.seeds import generator
-from protocols.splitting import read_split
 from protocols.survival.store import PatientStore
 from suite.config import Config
 from suite.places import PATIENTS, SCORES, SPLITS

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from protocols.cohorts.crops import CohortCrops
 from protocols.files import sha256_of, sha256_of_files, write_text_whole
+from protocols.images.crops import CohortCrops
 from protocols.survival.cohort import SlideFile
 from suite.config import Config, TileConfig
 from suite.places import EMBEDDINGS

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.cohorts.tissue_tiles import tile_slide
 from protocols.files import written_whole
+from protocols.images.tissue_tiles import tile_slide
 from protocols.survival.cohort import SlideFile
 from suite.config import TileConfig
 from suite.progress import track

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from protocols.cohorts.cohort import SlideData, SlideEntry
-from protocols.cohorts.store import CohortInfo, CohortStore, write_store
+from protocols.expression.cohort import SlideData, SlideEntry
+from protocols.expression.store import CohortInfo, CohortStore, write_store
 
 CROP_UM = 32.0
 

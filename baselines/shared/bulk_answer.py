@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.bulk_contract import GroupedBy, SlideInputs, SlideTraining
+from protocols.bulk.contract import GroupedBy, SlideInputs, SlideTraining
 from protocols.contract import Card, FloatArray, WeightsRecord
 from protocols.errors import UserError
 from protocols.seeds import derive_seed, generator

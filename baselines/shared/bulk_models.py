@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.shared.bulk_answer import BulkNetwork, Phase
-from protocols.bulk_contract import GroupedBy
+from protocols.bulk.contract import GroupedBy
 from protocols.contract import Card, FloatArray, Published
 from protocols.errors import look_up
 

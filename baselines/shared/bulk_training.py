@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from baselines.shared.bulk_stopping import StoppingRule
-from protocols.bulk_contract import GroupedBy, SlideInputs
+from protocols.bulk.contract import GroupedBy, SlideInputs
 from protocols.contract import FloatArray
 from protocols.errors import UserError
 

@@ -13,7 +13,7 @@ from baselines.shared.survival_features import Standardiser
 from protocols.contract import Card, FloatArray, WeightsRecord
 from protocols.errors import look_up
 from protocols.seeds import derive_seed, generator
-from protocols.survival_contract import (
+from protocols.survival.contract import (
     PatientInputs,
     SurvivalPrediction,
     SurvivalTraining,

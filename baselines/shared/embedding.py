@@ -16,8 +16,8 @@ from baselines.shared.torch_run import torch_run
 from baselines.shared.weights import load_encoder
 from protocols.contract import CropArray, RowArray, Settings, WeightsRecord
 from protocols.errors import UserError
+from protocols.expression.views import CropSource
 from protocols.files import written_whole
-from protocols.views import CropSource
 
 BATCH = 128
 

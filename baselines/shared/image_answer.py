@@ -9,8 +9,8 @@ import numpy as np
 from baselines.shared.image_controls import refuse_no_patches
 from protocols.contract import Card, CropArray, Published, RowArray, WeightsRecord
 from protocols.errors import UserError, look_up
-from protocols.image_contract import PatchInputs, PatchTraining
 from protocols.seeds import derive_seed
+from protocols.staining.contract import PatchInputs, PatchTraining
 
 if TYPE_CHECKING:
     from baselines.shared.image_pairs import Plan

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from protocols.contract import CropArray, FloatArray, RowArray
-from protocols.image_contract import PatchTraining
+from protocols.staining.contract import PatchTraining
 
 Pair = tuple[CropArray, CropArray, FloatArray | None]
 

@@ -16,8 +16,8 @@ from baselines.shared.image_pairs import Batch, Deck, Pairs, Plan
 from protocols.contract import RowArray
 from protocols.errors import UserError
 from protocols.files import written_whole
-from protocols.image_contract import PatchInputs, PatchTraining
 from protocols.seeds import derive_seed
+from protocols.staining.contract import PatchInputs, PatchTraining
 
 CHECKPOINT = "checkpoint.pt"
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from protocols.contract import WeightsRecord
 from protocols.errors import UserError
-from protocols.survival_contract import EventArray, SurvivalPrediction, TimeArray
+from protocols.survival.contract import EventArray, SurvivalPrediction, TimeArray
 
 CURVE_POINTS = 40
 

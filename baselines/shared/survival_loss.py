@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from protocols.survival_contract import EventArray, TimeArray
+from protocols.survival.contract import EventArray, TimeArray
 
 BINS = 4
 SMALLEST = 1e-7

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from protocols.audit import Finding
 from protocols.bulk.cohort import donor_of, is_known
-from protocols.bulk.splitting import ROLES, BulkFold
+from protocols.bulk.splits import ROLES, BulkFold
+from protocols.findings import Finding
 from protocols.survival.cohort import SlideFile
 
 NORMAL = "normal"

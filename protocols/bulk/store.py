@@ -17,7 +17,7 @@ from protocols.bulk.cohort import BulkCohort
 from protocols.contract import FloatArray, RowArray
 from protocols.errors import UserError
 from protocols.files import sha256_of, write_text_whole, written_whole
-from protocols.protocol import Exclusion
+from protocols.splits import Exclusion
 from protocols.survival.cohort import SlideFile
 
 COHORT_FILE = "cohort.json"

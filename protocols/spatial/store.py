@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from protocols.errors import UserError
 from protocols.files import sha256_of, write_text_whole, written_whole
 from protocols.metrics.spatial_maps import TileGrid
-from protocols.protocol import Exclusion
+from protocols.splits import Exclusion
 from protocols.survival.cohort import SlideFile
 
 SECTIONS_FILE = "sections.json"

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from protocols.audit import Finding, Verdict
+from protocols.findings import Finding, Verdict
 from protocols.metrics.concordance import pair_counts
 from protocols.metrics.ranks import average_ranks
-from protocols.protocol import Fold, Split
+from protocols.splits import Fold, Split
+from protocols.survival.contract import GENOMIC_KINDS
 from protocols.survival.protocol import SurvivalProtocol
 from protocols.survival.store import PatientStore
-from protocols.survival_contract import GENOMIC_KINDS
 
 OUTCOME_WORDS = re.compile(
     r"(^|[_\W])(censor\w*|event\w*|surviv\w*|status|vital\w*|death|dead|died|deceased|follow_?up|time|months|days|"

@@ -16,9 +16,9 @@ import pandas as pd
 from protocols.contract import FloatArray, RowArray
 from protocols.errors import UserError
 from protocols.files import sha256_of, write_text_whole, written_whole
-from protocols.protocol import Exclusion
+from protocols.splits import Exclusion
 from protocols.survival.cohort import PatientCohort, PublishedFold, SlideFile
-from protocols.survival_contract import EventArray, TimeArray
+from protocols.survival.contract import EventArray, TimeArray
 
 COHORT_FILE = "cohort.json"
 TABLES = ("outcome", "clinical", "genomic")

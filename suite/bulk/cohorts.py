@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from protocols.bulk.store import BulkStore, write_bulk_store
-from protocols.cohorts.bulk_readers import read_bulk
 from protocols.errors import UserError, look_up
+from protocols.readers.bulk_readers import read_bulk
 from suite.config import BulkCohortConfig, Config
 from suite.places import BULK
 from suite.tiling import lay_tiles, write_tiles

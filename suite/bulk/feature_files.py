@@ -17,12 +17,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.cohorts import checks
-from protocols.cohorts.crops import CohortCrops
-from protocols.cohorts.tissue_tiles import RULES, TileTable, tile_slide
 from protocols.contract import CropArray, FloatArray, RowArray, Settings, WeightsRecord
 from protocols.errors import UserError, look_up
 from protocols.files import written_whole
+from protocols.images.crops import CohortCrops
+from protocols.images.tissue_tiles import RULES, TileTable, tile_slide
+from protocols.readers import checks
 from suite.bulk.super_tiles import KMEANS_SEED, group_means
 from suite.config import TileConfig
 from suite.progress import steps, track

@@ -11,10 +11,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from baselines.registry import load_model_class
-from protocols.bulk.splitting import read_bulk_split
+from protocols.bulk.contract import HasUntrainedTwin, PretrainsOnNormal
+from protocols.bulk.splits import read_bulk_split
 from protocols.bulk.store import BulkStore
 from protocols.bulk.views import SlideView
-from protocols.bulk_contract import HasUntrainedTwin, PretrainsOnNormal
 from protocols.contract import FloatArray, HasWeights, Settings
 from protocols.files import write_text_whole, written_whole
 from protocols.spatial.store import SectionsStore

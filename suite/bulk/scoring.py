@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from protocols import load_bulk_protocol
-from protocols.bulk.scoring import PERCENTILES, BulkScores, ScoredSlides, score_bulk
-from protocols.bulk.splitting import BulkFold
+from protocols.bulk.score import PERCENTILES, BulkScores, ScoredSlides, score_bulk
+from protocols.bulk.splits import BulkFold
 from protocols.bulk.store import BulkStore
 from protocols.contract import FloatArray, RowArray
 from protocols.errors import UserError

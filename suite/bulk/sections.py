@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from protocols.cohorts.cohort import SlideData
-from protocols.cohorts.image import open_image
-from protocols.cohorts.manifest import read_manifest
-from protocols.cohorts.readers import read_slide
 from protocols.errors import UserError
+from protocols.expression.cohort import SlideData
+from protocols.images.image import open_image
 from protocols.metrics.spatial_maps import TileGrid, four_nearest, log_normalised, median_3x3
-from protocols.protocol import Exclusion
+from protocols.readers.manifest import read_manifest
+from protocols.readers.readers import read_slide
 from protocols.spatial.store import Section, SectionsStore, Thumbnail, write_sections
+from protocols.splits import Exclusion
 from protocols.survival.cohort import SlideFile
 from suite.config import Config, SectionsConfig
 from suite.places import SECTIONS

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.bulk.splitting import read_bulk_split
+from protocols.bulk.splits import read_bulk_split
 from protocols.bulk.store import BulkStore
 from protocols.errors import UserError
 from protocols.files import written_whole
@@ -20,7 +20,7 @@ from protocols.metrics.gene_correlation import pearson_per_gene, top_genes
 from protocols.metrics.spatial_maps import MIN_DISTINCT, TileGrid, distinct_values, neighbour_mean
 from protocols.records import Interval, ScoreRecord
 from protocols.seeds import generator
-from protocols.spatial.scoring import ScoredSection, SpatialScores, score_sections
+from protocols.spatial.score import ScoredSection, SpatialScores, score_sections
 from protocols.spatial.store import Section, SectionsStore
 from protocols.spatial.windows import lay_windows
 from suite.bulk.fold import section_genes

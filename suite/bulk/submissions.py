@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols import load_bulk_protocol
-from protocols.bulk.scoring import BulkScores
-from protocols.bulk.splitting import BulkFold, read_bulk_split
+from protocols.bulk.score import BulkScores
+from protocols.bulk.splits import BulkFold, read_bulk_split
 from protocols.bulk.store import BulkStore
 from protocols.errors import UserError, look_up
 from protocols.files import sha256_of

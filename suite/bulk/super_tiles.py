@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.bulk_contract import GroupedBy, SuperTiles
+from protocols.bulk.contract import GroupedBy, SuperTiles
 from protocols.contract import FloatArray, RowArray
 from protocols.errors import UserError
 from protocols.files import sha256_of_files, write_text_whole, written_whole

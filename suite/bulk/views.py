@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.bulk.splitting import BulkFold
+from protocols.bulk.contract import GroupedBy, SuperTiles
+from protocols.bulk.splits import BulkFold
 from protocols.bulk.store import BulkStore
 from protocols.bulk.views import SlideTrainingView, SlideView
-from protocols.bulk_contract import GroupedBy, SuperTiles
 from protocols.contract import FloatArray, RowArray, Settings
 from protocols.spatial.windows import Windows
 from suite.bulk.super_tiles import SuperTileFiles

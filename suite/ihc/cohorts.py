@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields, replace
 
 import typer
 
-from protocols.cohorts.ihc4bc import read_ihc4bc
 from protocols.errors import UserError, look_up, refuse_unknown_keys
 from protocols.files import sha256_of_files
-from protocols.ihc.cohort import counted, marker_of
-from protocols.ihc.filters import FilterRules, effect, effect_rows, filtered, measured
-from protocols.ihc.store import IhcStore, write_ihc_store
+from protocols.readers.ihc4bc import read_ihc4bc
+from protocols.staining.cohort import counted, marker_of
+from protocols.staining.filters import FilterRules, effect, effect_rows, filtered, measured
+from protocols.staining.store import IhcStore, write_ihc_store
 from suite.config import Config, IhcCohortConfig
 from suite.places import IHC
 

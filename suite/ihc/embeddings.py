@@ -13,8 +13,8 @@ import numpy as np
 
 from protocols.contract import CropArray, RowArray
 from protocols.files import sha256_of, sha256_of_files, write_text_whole
-from protocols.ihc.store import IhcStore
-from protocols.ihc.views import EmbeddingReader, PatchView, patch_view
+from protocols.staining.store import IhcStore
+from protocols.staining.views import EmbeddingReader, PatchView, patch_view
 from suite.config import Config
 from suite.ihc.cohorts import Board, boards, stored
 from suite.places import EMBEDDINGS
@@ -24,7 +24,7 @@ from suite.tile_embeddings import note_of
 
 
 class TileCrops:
-    """Implements :class:`protocols.views.CropSource` over the H&E tiles of a view."""
+    """Implements :class:`protocols.expression.views.CropSource` over the H&E tiles of a view."""
 
     def __init__(self, view: PatchView) -> None:
         self._view = view

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.cohorts.image import WHITE, SlideImage
-from protocols.cohorts.pyramid_writer import SUFFIXES, write_pyramid
-from protocols.cohorts.tissue_tiles import RULES
 from protocols.contract import CropArray
 from protocols.errors import UserError, look_up
+from protocols.images.image import WHITE, SlideImage
+from protocols.images.pyramid_writer import SUFFIXES, write_pyramid
+from protocols.images.tissue_tiles import RULES
 from protocols.metrics.seams import SeamScore, cells, pooled_units, seam_score, seam_units
 from suite.ihc.windows import Axis, FieldReader, lay_axis, white_padded
 from suite.progress import steps
@@ -78,7 +78,7 @@ def generate_field(
 ) -> FieldReport:
     """Predict overlapping windows over a slide and write them as one pyramidal OME-TIFF at the model's resolution.
 
-    A window without a cell of tissue (``tissue_rule`` of :mod:`protocols.cohorts.tissue_tiles`) is glass: it is not
+    A window without a cell of tissue (``tissue_rule`` of :mod:`protocols.images.tissue_tiles`) is glass: it is not
     predicted and has no say in the blend, so tissue at its rim keeps its full stain; what no predicted window covers is
     white. ``mpp`` overrides what the file says. Settings that cannot work, a slide without tissue and an answer of
     another shape or type are :class:`UserError`. Interrupted, it leaves nothing behind.

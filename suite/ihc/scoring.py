@@ -14,11 +14,11 @@ from protocols import load_image_protocol
 from protocols.contract import TextArray
 from protocols.errors import UserError
 from protocols.files import write_text_whole, written_whole
-from protocols.ihc.scoring import Images, ImageScores, ScoredTiles, score_tiles
-from protocols.ihc.splitting import IhcFold, read_ihc_split
-from protocols.ihc.store import IhcStore
 from protocols.metrics.h_score import THRESHOLDS, h_score_of_label
 from protocols.records import RECORD_FILE, UNITS_FILE, Interval, ScoreRecord
+from protocols.staining.score import Images, ImageScores, ScoredTiles, score_tiles
+from protocols.staining.splits import IhcFold, read_ihc_split
+from protocols.staining.store import IhcStore
 from suite.config import Config
 from suite.ihc.cohorts import Board, ihc_config, stored
 from suite.places import SPLITS

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from protocols.contract import Card, CropArray, FloatArray, RowArray, Settings
-    from protocols.ihc.store import IhcStore
-    from protocols.image_contract import ImageModel, PatchInputs
+    from protocols.staining.contract import ImageModel, PatchInputs
+    from protocols.staining.store import IhcStore
     from suite.config import Config
     from suite.ihc.large_field import FieldReport
 
@@ -86,7 +86,7 @@ class FittedWhenAsked:
 
 def fitted_cohort(config: Config, cohort: str, marker: str) -> IhcStore:
     """The stored cohort, or one line that says how to make it."""
-    from protocols.ihc.store import COHORT_FILE
+    from protocols.staining.store import COHORT_FILE
     from suite.ihc.cohorts import ihc_config, stored
     from suite.places import IHC
 
@@ -136,7 +136,7 @@ def fit_on_all(config: Config, store: IhcStore, marker: str, name: str, model_cl
     """
     import numpy as np
 
-    from protocols.ihc.views import training_view
+    from protocols.staining.views import training_view
     from suite.ihc.cohorts import Board, ihc_config
     from suite.ihc.embeddings import embed_patches, embedding_reader
 
@@ -209,7 +209,7 @@ def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], F
 
 def told(report: FieldReport, fitting: float) -> list[str]:
     """What was made, where no tissue was, whether the windows' borders can be seen, and what it took."""
-    from protocols.cohorts.image import open_image
+    from protocols.images.image import open_image
     from suite.ihc.large_field import field_seams
     from suite.stages.predict import peak_memory_mib
 

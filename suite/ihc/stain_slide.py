@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from protocols.cohorts.image import open_image
 from protocols.contract import CropArray, FloatArray, RowArray, Settings, TextArray
 from protocols.errors import UserError
-from protocols.image_contract import ImageModel
+from protocols.images.image import open_image
+from protocols.staining.contract import ImageModel
 from suite.ihc.large_field import FieldReport, Predict, generate_field
 
 
@@ -57,7 +57,7 @@ def stain_slide(
 
 @dataclass(frozen=True, eq=False)
 class _Windows:
-    """A batch of windows as a model's :class:`protocols.image_contract.PatchInputs`."""
+    """A batch of windows as a model's :class:`protocols.staining.contract.PatchInputs`."""
 
     windows: CropArray
     marker: str

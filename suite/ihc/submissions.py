@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from protocols import load_image_protocol
-from protocols.cohorts.patch_images import PNG_RGB, PNG_SIGNATURE, decode
 from protocols.contract import CropArray, RowArray, TextArray
 from protocols.errors import UserError, look_up
 from protocols.files import sha256_of
-from protocols.ihc.scoring import Images
-from protocols.ihc.splitting import read_ihc_split
+from protocols.images.patch_images import PNG_RGB, PNG_SIGNATURE, decode
 from protocols.records import ScoreRecord
+from protocols.staining.score import Images
+from protocols.staining.splits import read_ihc_split
 from suite.config import Config
 from suite.ihc.cohorts import Board, boards, stored
 from suite.ihc.scoring import score_answers, write_image_record

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from protocols.contract import RowArray
-from protocols.ihc.splitting import ROLES, read_ihc_split
-from protocols.ihc.store import IhcStore
+from protocols.staining.splits import ROLES, read_ihc_split
+from protocols.staining.store import IhcStore
 from suite.config import Config
 from suite.ihc.cohorts import Board, boards, stored
 from suite.places import SPLITS

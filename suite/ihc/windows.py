@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.cohorts.crop_reader import choose_level
-from protocols.cohorts.image import WHITE, SlideImage
 from protocols.contract import CropArray
 from protocols.errors import UserError
+from protocols.images.crop_reader import choose_level
+from protocols.images.image import WHITE, SlideImage
 
 Float = NDArray[np.float64]
 SAME_SCALE = 0.01

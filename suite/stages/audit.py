@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from protocols import load_protocol
-from protocols.audit import Finding, audit, audit_report
-from protocols.cohorts.store import CohortStore
 from protocols.errors import UserError
+from protocols.expression.audit import audit, audit_report
+from protocols.expression.splits import read_split
+from protocols.expression.store import CohortStore
 from protocols.files import write_text_whole
-from protocols.splitting import read_split
+from protocols.findings import Finding
 from suite.config import Config
 from suite.places import AUDITS, COHORT, SPLITS
 

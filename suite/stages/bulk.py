@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from protocols import load_bulk_protocol
-from protocols.bulk.splitting import published_folds, write_bulk_split
+from protocols.bulk.splits import published_folds, write_bulk_split
 from suite.bulk.cohorts import read_bulk_cohort
 from suite.config import Config
 from suite.places import SPLITS

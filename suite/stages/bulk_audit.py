@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 
 from protocols import load_bulk_protocol
-from protocols.audit import Finding
 from protocols.bulk.audit import NORMAL, audit_bulk
-from protocols.bulk.splitting import read_bulk_split
+from protocols.bulk.splits import read_bulk_split
 from protocols.bulk.store import BulkStore
 from protocols.errors import UserError
 from protocols.files import write_text_whole
+from protocols.findings import Finding
 from protocols.spatial.store import SectionsStore
 from suite.bulk.sections import read_sections, sections_config
 from suite.config import Config

@@ -21,9 +21,9 @@ import pandas as pd
 
 from baselines.registry import load_model_class
 from protocols import load_bulk_protocol
-from protocols.bulk.splitting import BulkFold, read_bulk_split
+from protocols.bulk.contract import PretrainsOnNormal
+from protocols.bulk.splits import BulkFold, read_bulk_split
 from protocols.bulk.store import BulkStore
-from protocols.bulk_contract import PretrainsOnNormal
 from protocols.contract import Card, FloatArray
 from protocols.files import sha256_of, write_text_whole
 from protocols.spatial.store import SectionsStore

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from protocols.bulk.splitting import read_bulk_split
+from protocols.bulk.splits import read_bulk_split
 from protocols.bulk.store import BulkStore
 from protocols.errors import UserError
 from protocols.spatial.store import SectionsStore

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from protocols.cohorts.cohort import SlideData, SlideEntry
-from protocols.cohorts.manifest import read_manifest
-from protocols.cohorts.readers import read_slide
-from protocols.cohorts.store import CohortInfo, CohortStore, write_store
 from protocols.errors import UserError
+from protocols.expression.cohort import SlideData, SlideEntry
+from protocols.expression.store import CohortInfo, CohortStore, write_store
+from protocols.readers.manifest import read_manifest
+from protocols.readers.readers import read_slide
 from suite.config import Config
 from suite.places import COHORT
 from suite.progress import track

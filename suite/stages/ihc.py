@@ -9,8 +9,8 @@ import typer
 from protocols import load_image_protocol
 from protocols.errors import UserError
 from protocols.files import write_text_whole
-from protocols.ihc.audit import audit_ihc, ihc_audit_report
-from protocols.ihc.splitting import patient_folds, write_ihc_split
+from protocols.staining.audit import audit_ihc, ihc_audit_report
+from protocols.staining.splits import patient_folds, write_ihc_split
 from suite.config import Config
 from suite.ihc.cohorts import read_ihc_cohort
 from suite.places import AUDITS, SPLITS

@@ -24,8 +24,8 @@ from protocols import load_image_protocol
 from protocols.contract import Card, HasWeights
 from protocols.errors import UserError
 from protocols.files import sha256_of, write_text_whole, written_whole
-from protocols.ihc.splitting import read_ihc_split
-from protocols.ihc.views import PatchView, patch_view, training_view
+from protocols.staining.splits import read_ihc_split
+from protocols.staining.views import PatchView, patch_view, training_view
 from suite.config import Config
 from suite.ihc.cohorts import Board, aligned_hash, boards, ihc_config, stored
 from suite.ihc.embeddings import embedding_reader

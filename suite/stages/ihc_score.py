@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from protocols.errors import UserError
-from protocols.ihc.splitting import read_ihc_split
+from protocols.staining.splits import read_ihc_split
 from suite.config import Config
 from suite.ihc.cohorts import boards, stored
 from suite.ihc.scoring import score_board, write_image_record

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from baselines.registry import load_model_class, source_closure
-from protocols.cohorts.store import CohortStore
 from protocols.contract import Card, Task, WeightsRecord
 from protocols.errors import UserError
+from protocols.expression.store import CohortStore
 from protocols.files import sha256_of, sha256_of_files, write_text_whole
 from suite.bulk.features import prepare_features
 from suite.config import Config

@@ -8,7 +8,7 @@ from protocols import load_survival_protocol
 from protocols.errors import UserError
 from protocols.files import write_text_whole
 from protocols.survival.audit import audit_survival, survival_audit_report
-from protocols.survival.splitting import make_split, write_survival_split
+from protocols.survival.splits import make_split, write_survival_split
 from suite.config import Config
 from suite.places import AUDITS, SPLITS
 from suite.stages.audit import show

@@ -23,13 +23,13 @@ import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from baselines.registry import load_model_class
-from protocols.audit import pretraining_rows
-from protocols.cohorts.store import CohortStore
 from protocols.contract import FloatArray, HasWeights, Model, Pretrains, RowArray, Settings
 from protocols.errors import UserError
+from protocols.expression.audit import pretraining_rows
+from protocols.expression.splits import read_split
+from protocols.expression.store import CohortStore
 from protocols.files import sha256_of, write_text_whole, written_whole
-from protocols.protocol import Fold
-from protocols.splitting import read_split
+from protocols.splits import Fold
 from suite.config import Config
 from suite.data import ViewMaker, cohort_crops
 from suite.places import COHORT, PREDICTIONS, SPLITS, TIMINGS, UNFINISHED

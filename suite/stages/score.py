@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from protocols.cohorts.store import CohortStore
 from protocols.errors import UserError
+from protocols.expression.splits import read_split
+from protocols.expression.store import CohortStore
 from protocols.files import sha256_of
-from protocols.protocol import Fold
-from protocols.splitting import read_split
+from protocols.splits import Fold
 from suite.config import Config
 from suite.places import COHORT, PREDICTIONS, SPLITS
 from suite.scoring import FoldReader, metrics_of, score, write_record

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from protocols import load_protocol
-from protocols.cohorts.store import CohortStore
-from protocols.splitting import write_split
+from protocols.expression.splits import write_split
+from protocols.expression.store import CohortStore
 from suite.config import Config
 from suite.places import COHORT, SPLITS
 

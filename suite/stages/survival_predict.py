@@ -20,8 +20,8 @@ from threadpoolctl import threadpool_limits
 from baselines.registry import load_model_class
 from protocols import load_survival_protocol
 from protocols.contract import Card, HasWeights
+from protocols.expression.splits import read_split
 from protocols.files import sha256_of, write_text_whole
-from protocols.splitting import read_split
 from protocols.survival.store import PatientStore
 from suite.checked_survival import checked_survival
 from suite.config import Config

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from protocols.errors import UserError
-from protocols.protocol import Split
-from protocols.splitting import read_split
-from protocols.survival.scoring import SurvivalScores
+from protocols.expression.splits import read_split
+from protocols.splits import Split
+from protocols.survival.score import SurvivalScores
 from protocols.survival.store import PatientStore
 from suite.config import Config
 from suite.places import PATIENTS, PREDICTIONS, SPLITS

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from protocols.contract import TextArray
 from protocols.errors import UserError
 from protocols.files import written_whole
-from protocols.survival_contract import SurvivalPrediction
+from protocols.survival.contract import SurvivalPrediction
 
 _CURVE = re.compile(r"S\((?P<months>[^)]+)\)")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from protocols.cohorts.patient_readers import PatientSource, read_patients
 from protocols.errors import UserError, look_up
+from protocols.readers.patient_readers import PatientSource, read_patients
 from protocols.survival.store import PatientStore, write_patient_store
 from suite.config import Config, PatientCohortConfig
 from suite.places import PATIENTS

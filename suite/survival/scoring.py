@@ -13,9 +13,9 @@ import pandas as pd
 from protocols import load_survival_protocol
 from protocols.errors import UserError
 from protocols.files import write_text_whole, written_whole
-from protocols.protocol import Fold, Split
 from protocols.records import AVERAGE, RECORD_FILE, UNITS_FILE, Interval, ScoreRecord
-from protocols.survival.scoring import ScoredFold, SurvivalScores, average_scores, score_folds
+from protocols.splits import Fold, Split
+from protocols.survival.score import ScoredFold, SurvivalScores, average_scores, score_folds
 from protocols.survival.store import PatientStore
 from suite.config import Config
 from suite.places import PATIENTS

@@ -9,11 +9,11 @@ import pandas as pd
 
 from protocols import load_survival_protocol
 from protocols.errors import UserError, look_up
+from protocols.expression.splits import read_split
 from protocols.files import sha256_of
-from protocols.protocol import Fold, Split
 from protocols.records import ScoreRecord
-from protocols.splitting import read_split
-from protocols.survival.scoring import SurvivalScores
+from protocols.splits import Fold, Split
+from protocols.survival.score import SurvivalScores
 from protocols.survival.store import PatientStore
 from suite.config import Config
 from suite.places import PATIENTS, SPLITS, SUBMISSIONS

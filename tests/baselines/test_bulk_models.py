@@ -19,7 +19,7 @@ from baselines.nearest_slides import NearestSlides
 from baselines.sequoia_vis import SequoiaViS
 from baselines.sequoia_vit import SequoiaViT
 from baselines.sequoia_vit_pretrained import SequoiaViTPretrained
-from protocols.bulk_contract import BulkModel, HasUntrainedTwin, PretrainsOnNormal
+from protocols.bulk.contract import BulkModel, HasUntrainedTwin, PretrainsOnNormal
 from protocols.contract import Settings
 from protocols.errors import UserError
 from tests.baselines.bulk_toy import ToySlides, toy

@@ -25,16 +25,16 @@ from baselines.shuffled_survival import ShuffledSurvival
 from baselines.survival_oracle import SurvivalOracle
 from baselines.survival_oracle_genome import SurvivalOracleGenome
 from baselines.survival_oracle_image import SurvivalOracleImage
-from protocols.cohorts.patient_readers import PatientSource, read_patients
 from protocols.contract import Settings
 from protocols.errors import UserError
 from protocols.metrics.concordance import harrell
+from protocols.readers.patient_readers import PatientSource, read_patients
 from protocols.seeds import derive_seed
-from protocols.survival.splitting import make_split
+from protocols.survival.contract import SurvivalPrediction
+from protocols.survival.splits import make_split
 from protocols.survival.store import write_patient_store
+from protocols.survival.toy import inputs_of, take, toy_survival
 from protocols.survival.views import SurvivalTrainingView
-from protocols.survival_contract import SurvivalPrediction
-from protocols.survival_toy import inputs_of, take, toy_survival
 from suite.checked_survival import checked_survival
 from suite.survival.views import PatientViews
 from tests.cohorts import real_data

@@ -11,8 +11,8 @@ import pytest
 
 from baselines.registry import BUILTIN, load_model_class
 from protocols.contract import Inputs, Model, Pretrains, Settings
-from protocols.toy import inputs_of, toy_training
-from protocols.views import InputView, TrainingView
+from protocols.expression.toy import inputs_of, toy_training
+from protocols.expression.views import InputView, TrainingView
 from suite.bulk_conformance import check_bulk_model
 
 ANOTHER_FILE = {"past", "past_faithful"}  # tested with their own module
@@ -199,7 +199,7 @@ def test_importing_and_fitting_a_probe_or_a_control_never_imports_torch() -> Non
 import sys
 from pathlib import Path
 from baselines.registry import load_model_class, BUILTIN
-from protocols.toy import inputs_of, toy_training
+from protocols.expression.toy import inputs_of, toy_training
 data = toy_training(n=40, genes=4)
 for name in {light!r}:
     model = load_model_class(name, {{}}, Path())()

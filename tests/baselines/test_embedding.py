@@ -12,7 +12,7 @@ import torch
 from baselines.shared.embedding import central, embed, to_input
 from baselines.shared.encoders import ENCODERS, IMAGENET, build_encoder
 from protocols.contract import CropArray, RowArray, Settings
-from protocols.toy import ArrayCrops
+from protocols.expression.toy import ArrayCrops
 
 SETTINGS = Settings(threads=1)
 

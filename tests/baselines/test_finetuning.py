@@ -17,7 +17,7 @@ from baselines.shared.finetuning import (
 from baselines.st_net import STNet
 from baselines.st_net_own_target import log_fraction
 from protocols.contract import Settings
-from protocols.toy import inputs_of, toy_training
+from protocols.expression.toy import inputs_of, toy_training
 
 
 def test_loss_is_summed_over_the_batch_and_divided_by_genes() -> None:

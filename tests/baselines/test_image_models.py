@@ -16,7 +16,7 @@ import torch
 from baselines.shared.stain_colours import DAB, HAEMATOXYLIN, mixed, stain_matrix, unmixed
 from protocols.contract import HasWeights, Settings
 from protocols.errors import UserError
-from protocols.image_contract import ImageModel
+from protocols.staining.contract import ImageModel
 from tests.baselines.image_toy import ToyPatches, psnr, toy
 
 CONTROLS = {

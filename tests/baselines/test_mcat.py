@@ -18,9 +18,9 @@ from baselines.shared.discrete_survival import DiscreteSurvival
 from baselines.snn import SNN
 from protocols.contract import Settings
 from protocols.metrics.concordance import harrell
+from protocols.survival.contract import PatientInputs, SurvivalPrediction
+from protocols.survival.toy import inputs_of, take, toy_survival
 from protocols.survival.views import SurvivalTrainingView
-from protocols.survival_contract import PatientInputs, SurvivalPrediction
-from protocols.survival_toy import inputs_of, take, toy_survival
 
 PUBLISHED_MEAN = {"mcat_past": 0.6953, "mcat_past_multi": 0.6940, "mcat_uni": 0.6926, "mcat_conch": 0.6916}
 

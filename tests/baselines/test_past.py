@@ -18,8 +18,8 @@ from past_model.settings import CORRECTED, FAITHFUL
 from past_model.tokens import RankTokeniser
 from protocols.contract import HasWeights, Model, Pretrains, Settings
 from protocols.errors import UserError
-from protocols.toy import inputs_of, toy_training
-from protocols.views import TrainingView
+from protocols.expression.toy import inputs_of, toy_training
+from protocols.expression.views import TrainingView
 from tests.past_model.small import SMALL, TABLE_ROWS
 
 BOTH = pytest.mark.parametrize("cls", [PAST, PASTFaithful])

@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from baselines.registry import load_model_class
 from baselines.shared.sklearn_probe import parse_line, sklearn_model
 from protocols.errors import UserError
-from protocols.toy import inputs_of, toy_training
+from protocols.expression.toy import inputs_of, toy_training
 
 
 def test_line_is_taken_apart_without_evaluation() -> None:

@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from baselines.uni_hest import UNIHest
-from protocols.toy import inputs_of, toy_training
+from protocols.expression.toy import inputs_of, toy_training
 
 
 @pytest.mark.parametrize("features", [16, 300])

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from protocols import load_protocol
-from protocols.audit import audit, audit_report
-from protocols.cohorts.store import CohortStore
-from protocols.protocol import Fold, GeneChoice, Split, SplitSettings
+from protocols.expression.audit import audit, audit_report
+from protocols.expression.settings import GeneChoice, SplitSettings
+from protocols.expression.store import CohortStore
+from protocols.splits import Fold, Split
 from tests.cohorts import CROP_UM, SlideSpec, six_patients, store_of
 
 SETTINGS = SplitSettings(crop_um=CROP_UM)

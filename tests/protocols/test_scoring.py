@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from protocols.errors import UserError
-from protocols.scoring import MAP_CELLS, ScoredBlock, Scores, score_blocks
+from protocols.expression.score import MAP_CELLS, ScoredBlock, Scores, score_blocks
 
 GENES = ("A", "B", "C", "D", "FOXA1")
 

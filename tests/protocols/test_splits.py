@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols import load_protocol
-from protocols.cohorts.store import CohortStore
 from protocols.errors import UserError
-from protocols.protocol import GeneChoice, SplitSettings
-from protocols.splitting import clear_of, read_split, spatial_blocks, write_split
+from protocols.expression.settings import GeneChoice, SplitSettings
+from protocols.expression.splits import clear_of, read_split, spatial_blocks, write_split
+from protocols.expression.store import CohortStore
 from tests.cohorts import CROP_UM, SlideSpec, six_patients, store_of
 
 SETTINGS = SplitSettings(crop_um=CROP_UM)

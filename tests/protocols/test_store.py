@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocols.cohorts.store import CohortStore
 from protocols.errors import UserError
+from protocols.expression.store import CohortStore
 from tests.cohorts import SlideSpec, six_patients, slide_data, store_of
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from protocols.errors import UserError
 from protocols.metrics.concordance import harrell, uno
-from protocols.survival.scoring import CURVE_POINTS, ScoredFold, SurvivalScores, average_scores, score_folds
+from protocols.survival.score import CURVE_POINTS, ScoredFold, SurvivalScores, average_scores, score_folds
 
 SUMMARY = {
     "harrell_mean", "harrell_sd", "harrell_pooled", "uno_mean", "uno_sd", "uno_pooled", "brier_integrated",

@@ -7,9 +7,9 @@ import pytest
 
 from protocols.errors import UserError
 from protocols.metrics.concordance import harrell
+from protocols.survival.contract import signature_columns
+from protocols.survival.toy import CLINICAL, SIGNATURES, TILE_WIDTH, inputs_of, take, toy_survival
 from protocols.survival.views import PatientView, SurvivalTrainingView
-from protocols.survival_contract import signature_columns
-from protocols.survival_toy import CLINICAL, SIGNATURES, TILE_WIDTH, inputs_of, take, toy_survival
 
 
 def test_shapes_and_holes() -> None:

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from baselines.registry import load_model_class
-from protocols.bulk_contract import SlideInputs, SlideTraining
+from protocols.bulk.contract import SlideInputs, SlideTraining
 from protocols.contract import Card, FloatArray
 from suite.bulk_conformance import check_bulk_model
 

@@ -13,12 +13,12 @@ import typer
 from typer.testing import CliRunner
 
 from baselines.shared.bag_files import read_bag
-from protocols.cohorts.crops import CohortCrops
-from protocols.cohorts.patient_tables import read_slides
-from protocols.cohorts.tissue_tiles import RULES, tile_slide
 from protocols.contract import Settings
 from protocols.errors import UserError
 from protocols.files import sha256_of
+from protocols.images.crops import CohortCrops
+from protocols.images.tissue_tiles import RULES, tile_slide
+from protocols.readers.patient_tables import read_slides
 from suite.bulk import feature_files
 from suite.bulk.feature_files import write_features
 from suite.bulk.super_tiles import read_slide_tiles
@@ -249,7 +249,7 @@ def test_real_svs(tmp_path: Path, encoder: str, key: str, width: int, rules: lis
 @pytest.mark.realdata
 def test_coordinates_point_at_the_pixels() -> None:
     """A crop around a tile's centre is the slide's own square of pixels from its corner on."""
-    from protocols.cohorts.image import open_image
+    from protocols.images.image import open_image
 
     path = real_data("svs") / "CMU-1-Small-Region.svs"
     found = tile_slide(path, um=128, tissue="sequoia_paper", max_tiles=4000, seed=0)

@@ -12,8 +12,8 @@ import pytest
 
 from baselines.registry import load_model_class
 from protocols.contract import Card, CropArray, RowArray
-from protocols.image_contract import PatchInputs, PatchTraining
-from protocols.image_toy import inputs_of, take, toy_ihc, toy_patches
+from protocols.staining.contract import PatchInputs, PatchTraining
+from protocols.staining.toy import inputs_of, take, toy_ihc, toy_patches
 from suite.ihc.new_model_template import image_template
 from suite.ihc_conformance import check_image_model
 

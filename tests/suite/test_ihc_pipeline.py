@@ -21,17 +21,17 @@ from baselines.shared import image_training
 from baselines.shared.image_pairs import Plan
 from protocols.contract import Card
 from protocols.errors import UserError
-from protocols.ihc.splitting import patient_folds, read_ihc_split
-from protocols.ihc.store import IhcStore
 from protocols.metrics.image_similarity import PSNR_CAP_DB, psnr
 from protocols.phantom.ihc import generate_ihc
 from protocols.phantom.ihc_settings import MINI_IHC
 from protocols.records import ScoreRecord
+from protocols.staining.splits import patient_folds, read_ihc_split
+from protocols.staining.store import IhcStore
 from suite.config import Config, read_config
 from suite.ihc.cohorts import stored
 from suite.places import AUDITS, CACHE, IHC, PREDICTIONS, SCORED, SCORES, SPLITS, UNFINISHED
 from suite.stages import ihc, ihc_predict, inputs, report, score_protocol
-from tests.protocols.ihc.trees import stored as stored_tree
+from tests.protocols.staining.trees import stored as stored_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 PROTOCOL, NETWORK = "ihc4bc", "ihc_unet"

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from protocols.cohorts.patch_images import decode
 from protocols.contract import CropArray
 from protocols.errors import UserError
-from protocols.ihc.splitting import read_ihc_split
+from protocols.images.patch_images import decode
 from protocols.records import RECORD_FILE, ScoreRecord
+from protocols.staining.splits import read_ihc_split
 from suite.config import Config, read_config
 from suite.ihc.cohorts import Board, stored
 from suite.ihc.scoring import score_board
@@ -24,7 +24,7 @@ from suite.ihc.submissions import score_ihc_submission
 from suite.ihc.units import COLUMNS, image_units
 from suite.places import SPLITS, SUBMISSIONS
 from suite.stages import ihc
-from tests.protocols.ihc.trees import Tree, write_tree
+from tests.protocols.staining.trees import Tree, write_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 TILE = 32

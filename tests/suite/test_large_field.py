@@ -13,9 +13,9 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.cohorts.image import SlideImage, open_image
 from protocols.contract import Settings
 from protocols.errors import UserError
+from protocols.images.image import SlideImage, open_image
 from protocols.metrics.seams import seams
 from protocols.phantom.image_file import write_he_image
 from protocols.seeds import generator

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from baselines.registry import load_model_class
-from protocols.bulk_toy import inputs_of, toy_slides
+from protocols.bulk.toy import inputs_of, toy_slides
 from protocols.errors import UserError
 from suite.new_model import TEMPLATES, write_new_model
 

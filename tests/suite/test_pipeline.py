@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from protocols.cohorts.store import CohortStore
 from protocols.errors import UserError
+from protocols.expression.splits import read_split
+from protocols.expression.store import CohortStore
 from protocols.phantom.generate import generate
 from protocols.phantom.settings import MINI
 from protocols.records import ScoreRecord
-from protocols.splitting import read_split
 from suite.config import Config, read_config
 from suite.places import COHORT, INPUTS, PREDICTIONS, SCORES, SPLITS, UNFINISHED
 from suite.stages import audit, cohort, inputs, predict, score, split

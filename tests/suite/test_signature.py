@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from protocols.cohorts.mcat_tables import read_mcat
 from protocols.errors import UserError
 from protocols.metrics.signature_evaluation import FITTED_HERE
+from protocols.readers.mcat_tables import read_mcat
 from suite.signature import (
     OUT_OF_FOLD,
     PREDICTED,

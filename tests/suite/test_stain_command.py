@@ -21,7 +21,7 @@ from suite.ihc.cohorts import read_ihc_cohort
 from suite.ihc.new_model_template import image_template
 from suite.ihc.stain_command import fit_on_all, fitted_cohort, model_mpp, stain_slide_command, window_embedder
 from suite.places import IHC
-from tests.protocols.ihc.trees import Tree, field_of, write_tree
+from tests.protocols.staining.trees import Tree, field_of, write_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 UUID = "00000000-0000-4000-8000-000000000000"

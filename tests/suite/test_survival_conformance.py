@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from baselines.registry import load_model_class
 from protocols.contract import Card
 from protocols.errors import UserError
-from protocols.survival_contract import PatientInputs, SurvivalPrediction, SurvivalTraining
+from protocols.survival.contract import PatientInputs, SurvivalPrediction, SurvivalTraining
 from suite.checked_survival import checked_survival
 from suite.survival_conformance import check_survival_model
 

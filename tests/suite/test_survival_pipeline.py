@@ -15,10 +15,10 @@ import torch
 import yaml
 
 from protocols.errors import UserError
+from protocols.expression.splits import read_split
 from protocols.phantom.tcga import generate_tcga
 from protocols.phantom.tcga_settings import MINI_TCGA
 from protocols.records import ScoreRecord
-from protocols.splitting import read_split
 from protocols.survival.store import PatientStore
 from suite.config import Config, read_config
 from suite.export import write_units

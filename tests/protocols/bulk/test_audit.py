@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols.audit import Finding
 from protocols.bulk.audit import audit_bulk
-from protocols.bulk.splitting import BulkFold, published_folds
+from protocols.bulk.splits import BulkFold, published_folds
+from protocols.findings import Finding
 from protocols.survival.cohort import SlideFile
 
 PATIENTS = [f"p{number:02d}" for number in range(20)]

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.bulk.splitting import BulkFold, published_folds, read_bulk_split, write_bulk_split
+from protocols.bulk.splits import BulkFold, published_folds, read_bulk_split, write_bulk_split
 from protocols.errors import UserError
-from protocols.protocol import Exclusion
+from protocols.splits import Exclusion
 from tests.cohorts import real_data
 
 PATIENTS = [f"p{number:02d}" for number in range(23)]

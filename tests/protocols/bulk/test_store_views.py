@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from protocols.bulk.cohort import BulkCohort, checked
-from protocols.bulk.splitting import BulkFold
+from protocols.bulk.contract import GroupedBy, SlideInputs, SlideTraining, SuperTiles
+from protocols.bulk.splits import BulkFold
 from protocols.bulk.store import COHORT_FILE, BulkStore, write_bulk_store
 from protocols.bulk.views import SlideTrainingView, SlideView
-from protocols.bulk_contract import GroupedBy, SlideInputs, SlideTraining, SuperTiles
 from protocols.contract import RowArray, Settings
 from protocols.errors import UserError
-from protocols.protocol import Exclusion
+from protocols.splits import Exclusion
 from protocols.survival.cohort import SlideFile
 
 PLACES, WIDTH = 4, 3

@@ -15,7 +15,7 @@ import tifffile
 from pyarrow import parquet as pq
 from scipy import sparse
 
-from protocols.cohorts.cohort import SlideEntry
+from protocols.expression.cohort import SlideEntry
 
 PIXEL_SIZE = 0.2125
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.cohorts import alignment
 from protocols.errors import UserError
+from protocols.readers import alignment
 
 from .bundles import rotation
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from protocols.cohorts import checks
-from protocols.cohorts.assemble import build_slide
-from protocols.cohorts.cohort import SlideEntry
 from protocols.errors import UserError
+from protocols.expression.cohort import SlideEntry
+from protocols.readers import checks
+from protocols.readers.assemble import build_slide
 
 
 def entry(**options):

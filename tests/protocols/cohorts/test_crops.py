@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from protocols.cohorts.crop_reader import choose_level
-from protocols.cohorts.crops import CohortCrops, CropReader
-from protocols.cohorts.image import open_image
 from protocols.errors import UserError
+from protocols.images.crop_reader import choose_level
+from protocols.images.crops import CohortCrops, CropReader
+from protocols.images.image import open_image
 
 from .bundles import picture, write_ome
 
@@ -211,9 +211,7 @@ def test_cohort_batches_are_full_and_hold_every_row_once(cohort):
 def test_few_slides_stay_open_and_recent_tiles_are_kept(cohort, monkeypatch):
     slide, xy, images = cohort
     opened = []
-    monkeypatch.setattr(
-        "protocols.cohorts.crops.open_image", lambda path: opened.append(open_image(path)) or opened[-1]
-    )
+    monkeypatch.setattr("protocols.images.crops.open_image", lambda path: opened.append(open_image(path)) or opened[-1])
     source = CohortCrops(slide, xy, images, 16.0, 32, max_open=4)
     source.read(np.arange(120))
     assert len(opened) == 4

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from protocols.bulk.cohort import BulkCohort
-from protocols.cohorts.gdc import SUFFIX, read_gdc
 from protocols.errors import UserError
+from protocols.readers.gdc import SUFFIX, read_gdc
 
 HEADER = "gene_id gene_name gene_type unstranded stranded_first stranded_second tpm_unstranded fpkm_unstranded"
 GENES = [

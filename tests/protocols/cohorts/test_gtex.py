@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from protocols.bulk.cohort import BulkCohort, donor_of
-from protocols.cohorts.gtex import read_gtex, zscore_within
 from protocols.errors import UserError
+from protocols.readers.gtex import read_gtex, zscore_within
 
 SAMPLES = {
     "GTEX-AAAA-0001-SM-1": ("Lung", [1.0, 0.0, 3.0, 5.0]),

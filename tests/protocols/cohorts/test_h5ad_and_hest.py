@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from protocols.cohorts.cohort import SlideEntry
-from protocols.cohorts.crops import CohortCrops
-from protocols.cohorts.readers import read_slide
 from protocols.errors import UserError
+from protocols.expression.cohort import SlideEntry
+from protocols.images.crops import CohortCrops
+from protocols.readers.readers import read_slide
 
 from .bundles import picture, truncate, write_ome
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from protocols.cohorts import ihc4bc
-from protocols.cohorts.ihc4bc_labels import image_name, names_marker
-from protocols.cohorts.patch_images import DAMAGED, NOT_RGB, SIXTEEN_BIT, TOO_LARGE, TRANSPARENT, decode, read_header
 from protocols.errors import UserError
-from protocols.ihc.cohort import IhcCohort, counted, read_dab, without_overlap
-from protocols.ihc.filters import BLANK
-from tests.protocols.ihc.trees import Tree, field_of, image_path, labels, read, save, write_tree
+from protocols.images.patch_images import DAMAGED, NOT_RGB, SIXTEEN_BIT, TOO_LARGE, TRANSPARENT, decode, read_header
+from protocols.readers import ihc4bc
+from protocols.readers.ihc4bc_labels import image_name, names_marker
+from protocols.staining.cohort import IhcCohort, counted, read_dab, without_overlap
+from protocols.staining.filters import BLANK
+from tests.protocols.staining.trees import Tree, field_of, image_path, labels, read, save, write_tree
 
 FIRST = "7_1001_0_0_0"
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from protocols.cohorts.image import open_image
 from protocols.errors import UserError
+from protocols.images.image import open_image
 
 from .bundles import picture, truncate, write_ome
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from protocols.cohorts.manifest import read_manifest
-from protocols.cohorts.readers import READERS, read_slide, reader_spec
 from protocols.errors import UserError
+from protocols.readers.manifest import read_manifest
+from protocols.readers.readers import READERS, read_slide, reader_spec
 
 HEADER = "slide,patient,cancer,counts,spots,image,mpp\n"
 

@@ -13,11 +13,11 @@ import openslide
 import pytest
 import tifffile
 
-from protocols.cohorts import pyramid_writer
-from protocols.cohorts.image import open_image
-from protocols.cohorts.pyramid_writer import halved, level_sizes, write_pyramid
 from protocols.errors import UserError
+from protocols.images.image import open_image
+from protocols.images.pyramid_writer import halved, level_sizes, write_pyramid
 from protocols.phantom import image_file
+from protocols.readers import pyramid_writer
 from protocols.seeds import generator
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocols.cohorts.cohort import SlideEntry
-from protocols.cohorts.crops import CohortCrops
-from protocols.cohorts.image import open_image
-from protocols.cohorts.manifest import read_manifest
-from protocols.cohorts.readers import read_slide
+from protocols.expression.cohort import SlideEntry
+from protocols.images.crops import CohortCrops
+from protocols.images.image import open_image
+from protocols.readers.manifest import read_manifest
+from protocols.readers.readers import read_slide
 
 pytestmark = [
     pytest.mark.realdata,

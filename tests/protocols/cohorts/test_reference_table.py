@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from protocols.bulk.cohort import BulkCohort
-from protocols.cohorts.reference_table import read_reference_table
 from protocols.errors import UserError
+from protocols.readers.reference_table import read_reference_table
 from tests.cohorts import real_data
 
 

@@ -15,12 +15,12 @@ from skimage.color import rgb2hsv
 from skimage.exposure import is_low_contrast
 from skimage.filters import threshold_otsu
 
-from protocols.cohorts import sequoia_tissue
-from protocols.cohorts.image import open_image
-from protocols.cohorts.sequoia_tissue import channels, histograms, otsu, own_share, sequoia_released, slide_thresholds
-from protocols.cohorts.tissue_tiles import RULES, saturation, tile_slide
 from protocols.contract import CropArray
 from protocols.errors import UserError
+from protocols.images.image import open_image
+from protocols.images.sequoia_tissue import channels, histograms, otsu, own_share, sequoia_released, slide_thresholds
+from protocols.images.tissue_tiles import RULES, saturation, tile_slide
+from protocols.readers import sequoia_tissue
 from tests.cohorts import real_data
 
 SIDE = 64

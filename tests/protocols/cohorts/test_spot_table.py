@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from protocols.cohorts import arrays
-from protocols.cohorts.cohort import SlideEntry
-from protocols.cohorts.readers import read_slide
 from protocols.errors import UserError
+from protocols.expression.cohort import SlideEntry
+from protocols.readers import arrays
+from protocols.readers.readers import read_slide
 
 from .bundles import picture
 

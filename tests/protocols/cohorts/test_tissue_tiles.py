@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from protocols.cohorts.crops import CohortCrops
-from protocols.cohorts.tissue_tiles import tile_slide
 from protocols.errors import UserError
+from protocols.images.crops import CohortCrops
+from protocols.images.tissue_tiles import tile_slide
 from tests.cohorts import real_data
 
 PINK, WHITE = (200, 120, 180), (245, 245, 245)

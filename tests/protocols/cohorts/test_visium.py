@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from protocols.cohorts.cohort import SlideEntry
-from protocols.cohorts.readers import read_slide
-from protocols.cohorts.visium import COLUMNS
 from protocols.errors import UserError
+from protocols.expression.cohort import SlideEntry
+from protocols.readers.readers import read_slide
+from protocols.readers.visium import COLUMNS
 
 from .bundles import picture, write_matrix
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from protocols.cohorts.readers import read_slide
 from protocols.errors import UserError
+from protocols.readers.readers import read_slide
 
 from .bundles import picture, rotation, truncate, write_bundle, write_cells, write_keypoints, write_matrix, write_ome
 

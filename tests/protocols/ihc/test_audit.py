@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols.audit import Finding
-from protocols.cohorts.patch_images import decode
-from protocols.ihc.audit import audit_ihc, ihc_audit_report
-from protocols.ihc.splitting import IhcFold, IhcSplit, patient_folds
-from protocols.ihc.store import IhcStore, write_ihc_store
-from tests.protocols.ihc.trees import Tree, image_path, read, save, stored, write_tree
+from protocols.findings import Finding
+from protocols.images.patch_images import decode
+from protocols.staining.audit import audit_ihc, ihc_audit_report
+from protocols.staining.splits import IhcFold, IhcSplit, patient_folds
+from protocols.staining.store import IhcStore, write_ihc_store
+from tests.protocols.staining.trees import Tree, image_path, read, save, stored, write_tree
 
 CASES = tuple(str(number) for number in range(1001, 1007))
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage import data
 
-from protocols.cohorts.patch_images import decode
 from protocols.contract import CropArray
-from protocols.ihc.cohort import counted
-from protocols.ihc.filters import (
+from protocols.images.patch_images import decode
+from protocols.staining.cohort import counted
+from protocols.staining.filters import (
     BLANK,
     UNCLEAR_CELLS,
     WHITE_BORDER,
@@ -32,7 +32,7 @@ from protocols.ihc.filters import (
     verdicts,
 )
 from tests.cohorts import real_data
-from tests.protocols.ihc.trees import Tree, field_of, image_path, read, save, write_tree
+from tests.protocols.staining.trees import Tree, field_of, image_path, read, save, write_tree
 
 RULES = FilterRules()
 

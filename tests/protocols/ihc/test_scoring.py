@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from protocols.contract import CropArray
 from protocols.errors import UserError
-from protocols.ihc.scoring import SAMPLES, ScoredTiles, score_tiles
 from protocols.metrics.h_score import h_score_of_image
 from protocols.metrics.image_similarity import PSNR_CAP_DB
+from protocols.staining.score import SAMPLES, ScoredTiles, score_tiles
 from tests.protocols.metrics.made_up_sections import mixed_dab, section
 
 SIDE = 32
@@ -105,7 +105,7 @@ def test_the_registered_truth_has_a_column_of_its_own() -> None:
 
 def test_tiles_in_many_batches_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = scored([fold(TILES)])
-    monkeypatch.setattr("protocols.ihc.scoring.AT_ONCE", 2)
+    monkeypatch.setattr("protocols.staining.score.AT_ONCE", 2)
     pieces = scored([fold(TILES)])
     assert pieces.units.equals(whole.units)
     assert (pieces.summary, pieces.headline) == (whole.summary, whole.headline)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from protocols.errors import UserError
-from protocols.ihc.splitting import (
+from protocols.expression.splits import ROWS_FILE, SPLIT_FILE
+from protocols.seeds import generator
+from protocols.staining.splits import (
     IhcSplit,
     _balanced,
     _stopping,
@@ -18,10 +20,8 @@ from protocols.ihc.splitting import (
     read_ihc_split,
     write_ihc_split,
 )
-from protocols.ihc.store import IhcStore
-from protocols.seeds import generator
-from protocols.splitting import ROWS_FILE, SPLIT_FILE
-from tests.protocols.ihc.trees import Tree, stored
+from protocols.staining.store import IhcStore
+from tests.protocols.staining.trees import Tree, stored
 
 CASES = tuple(str(number) for number in range(1001, 1013))
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocols.cohorts.patch_images import decode
 from protocols.contract import Settings
 from protocols.errors import UserError
 from protocols.files import sha256_of
-from protocols.ihc.store import IhcStore, Side, write_ihc_store
-from protocols.ihc.tiles import TileReader, TileSize, tiles_of
-from protocols.ihc.views import PatchTrainingView, PatchView, patch_view, training_view
-from protocols.image_contract import PatchInputs, PatchTraining
-from tests.protocols.ihc.trees import Tree, field_of, image_path, labels, read, save, stored, write_tree
+from protocols.images.patch_images import decode
+from protocols.staining.contract import PatchInputs, PatchTraining
+from protocols.staining.store import IhcStore, Side, write_ihc_store
+from protocols.staining.tiles import TileReader, TileSize, tiles_of
+from protocols.staining.views import PatchTrainingView, PatchView, patch_view, training_view
+from tests.protocols.staining.trees import Tree, field_of, image_path, labels, read, save, stored, write_tree
 
 SETTINGS = Settings()
 
@@ -226,7 +226,7 @@ def test_nothing_in_a_patch_view_leads_to_an_ihc_image(tmp_path: Path) -> None:
 
 def test_cohort_json_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored(tmp_path)
-    monkeypatch.setattr("protocols.ihc.store.sha256_of", lambda path: 1 / 0)
+    monkeypatch.setattr("protocols.staining.store.sha256_of", lambda path: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_ihc_store(tmp_path / "store", read(tmp_path / "tree"), tile_px=32, phantom=True)
     with pytest.raises(UserError, match="no cohort here"):

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from protocols.cohorts.ihc4bc import read_ihc4bc
 from protocols.contract import CropArray
-from protocols.ihc.cohort import IhcCohort
-from protocols.ihc.store import IhcStore, write_ihc_store
+from protocols.readers.ihc4bc import read_ihc4bc
+from protocols.staining.cohort import IhcCohort
+from protocols.staining.store import IhcStore, write_ihc_store
 
 SIDE = 64
 FOLDER_OF = {"ER": "ER", "PR": "PR", "Ki67": "Ki67", "HER2": "Her2"}

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from protocols.errors import UserError
-from protocols.protocol import Fold, Split
-from protocols.splitting import read_split
+from protocols.expression.splits import read_split
+from protocols.questions.tcga_survival import PROTOCOL
+from protocols.splits import Fold, Split
 from protocols.survival.audit import audit_survival, survival_audit_report
 from protocols.survival.cohort import PatientCohort, PublishedFold, SlideFile
-from protocols.survival.splitting import make_split, write_survival_split
+from protocols.survival.splits import make_split, write_survival_split
 from protocols.survival.store import PatientStore, write_patient_store
-from protocols.tcga_survival import PROTOCOL
 
 GOLDEN = [0, 2, 14, 15, 20, 21, 23, 27, 32, 34, 51, 59]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from protocols.cohorts.patient_readers import PatientSource, read_patients
 from protocols.errors import UserError
-from protocols.survival_contract import signature_columns
+from protocols.readers.patient_readers import PatientSource, read_patients
+from protocols.survival.contract import signature_columns
 from tests.cohorts import real_data
 
 

@@ -17,9 +17,9 @@ from protocols.images.crops import CohortCrops
 from protocols.survival.cohort import SlideFile
 from suite.config import Config, TileConfig
 from suite.places import EMBEDDINGS
-from suite.progress import steps
+from protocols.progress import steps
 from suite.stages.encoder_sources import encoder_sources
-from suite.tiling import read_tiles
+from protocols.images.tiling import read_tiles
 from suite.workers import in_parallel
 
 

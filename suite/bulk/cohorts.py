@@ -7,7 +7,7 @@ from protocols.errors import UserError, look_up
 from protocols.readers.bulk_readers import read_bulk
 from suite.config import BulkCohortConfig, Config
 from suite.places import BULK
-from suite.tiling import lay_tiles, write_tiles
+from protocols.images.tiling import lay_tiles, write_tiles
 
 
 def bulk_config(config: Config, name: str) -> BulkCohortConfig:

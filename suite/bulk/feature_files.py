@@ -25,7 +25,7 @@ from protocols.images.tissue_tiles import RULES, TileTable, tile_slide
 from protocols.readers import checks
 from suite.bulk.super_tiles import KMEANS_SEED, group_means
 from suite.config import TileConfig
-from suite.progress import steps, track
+from protocols.progress import steps, track
 
 SUPER_TILES, COORDINATES = "cluster_features", "coords"
 SLIDES_AT_ONCE = 8

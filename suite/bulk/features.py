@@ -14,9 +14,9 @@ from suite.bulk.sections import root_of
 from suite.bulk.super_tiles import make_super_tiles, read_slide_tiles, super_tile_stem
 from suite.config import Config
 from suite.places import BULK, SECTIONS
-from suite.progress import steps
+from protocols.progress import steps
 from suite.tile_embeddings import TileSource, embed_tiles
-from suite.tiling import read_tiles
+from protocols.images.tiling import read_tiles
 from suite.workers import in_parallel
 
 SECTIONS_NAME = "sections"

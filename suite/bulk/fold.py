@@ -27,7 +27,7 @@ from suite.config import Config
 from suite.places import BULK, SECTIONS, SPLITS
 from suite.stages.inputs import read_inputs, weight_parts
 from suite.stages.predict import peak_memory_mib
-from suite.tiling import read_tiles
+from protocols.images.tiling import read_tiles
 
 WINDOWS_AT_ONCE = 256
 TRAINED, UNTRAINED, VALIDATION = "trained", "untrained", "validation"

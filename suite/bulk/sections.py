@@ -17,8 +17,8 @@ from protocols.splits import Exclusion
 from protocols.survival.cohort import SlideFile
 from suite.config import Config, SectionsConfig
 from suite.places import SECTIONS
-from suite.progress import track
-from suite.tiling import TileRows, lay_tiles, read_tiles, write_tiles
+from protocols.progress import track
+from protocols.images.tiling import TileRows, lay_tiles, read_tiles, write_tiles
 
 THUMBNAIL_PX = 600
 EVERY_TILE = 2**31

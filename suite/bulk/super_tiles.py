@@ -25,9 +25,9 @@ from protocols.files import sha256_of_files, write_text_whole, written_whole
 from protocols.survival.cohort import SlideFile
 from suite.config import Config
 from suite.places import EMBEDDINGS
-from suite.progress import track
+from protocols.progress import track
 from suite.stages.encoder_sources import repository
-from suite.tiling import TileRows
+from protocols.images.tiling import TileRows
 
 KMEANS_SEED = 0
 """SEQUOIA's released ``random_state``; ``n_init`` is scikit-learn's default, one start of k-means++."""

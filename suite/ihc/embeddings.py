@@ -18,7 +18,7 @@ from protocols.staining.views import EmbeddingReader, PatchView, patch_view
 from suite.config import Config
 from suite.ihc.cohorts import Board, boards, stored
 from suite.places import EMBEDDINGS
-from suite.progress import steps
+from protocols.progress import steps
 from suite.stages.encoder_sources import encoder_sources
 from suite.tile_embeddings import note_of
 

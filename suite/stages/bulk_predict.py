@@ -43,7 +43,7 @@ from suite.bulk.fold import (
 )
 from suite.config import Config
 from suite.places import BULK, PREDICTIONS, SECTIONS, SPLITS, UNFINISHED
-from suite.progress import steps
+from protocols.progress import steps
 from suite.stages.inputs import read_inputs, weight_parts
 from suite.stages.predict import LIBRARIES, MANIFEST_FILE, write_timing
 from suite.workers import in_parallel

@@ -11,7 +11,7 @@ from protocols.readers.manifest import read_manifest
 from protocols.readers.readers import read_slide
 from suite.config import Config
 from suite.places import COHORT
-from suite.progress import track
+from protocols.progress import track
 
 
 def run(config: Config) -> CohortStore:

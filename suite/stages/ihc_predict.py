@@ -30,7 +30,7 @@ from suite.config import Config
 from suite.ihc.cohorts import Board, aligned_hash, boards, ihc_config, stored
 from suite.ihc.embeddings import embedding_reader
 from suite.places import PREDICTIONS, SPLITS, UNFINISHED
-from suite.progress import steps
+from protocols.progress import steps
 from suite.stages.inputs import read_inputs, weight_parts
 from suite.stages.predict import LIBRARIES, MANIFEST_FILE, peak_memory_mib, write_timing
 from suite.workers import in_parallel

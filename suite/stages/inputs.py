@@ -25,7 +25,7 @@ from suite.config import Config
 from suite.data import cohort_crops
 from suite.ihc.embeddings import embed_patches
 from suite.places import COHORT, EMBEDDINGS, INPUTS
-from suite.progress import steps
+from protocols.progress import steps
 from suite.stages.encoder_sources import encoder_sources, repository
 from suite.stages.machinery import fingerprint
 from suite.survival.bags import embed_cohorts

@@ -33,7 +33,7 @@ from protocols.splits import Fold
 from suite.config import Config
 from suite.data import ViewMaker, cohort_crops
 from suite.places import COHORT, PREDICTIONS, SPLITS, TIMINGS, UNFINISHED
-from suite.progress import steps
+from protocols.progress import steps
 from suite.stages.inputs import embedding_weights, read_inputs, weight_parts
 from suite.workers import in_parallel
 

@@ -25,7 +25,7 @@ from suite.bulk.spatial_scoring import MAP_CONTROLS
 from suite.config import Config
 from suite.ihc.cohorts import aligned_hash
 from suite.places import BULK, METRICS, PREDICTIONS, SCORED, SCORES, SECTIONS
-from suite.progress import steps
+from protocols.progress import steps
 from suite.stages.encoder_sources import repository
 from suite.workers import in_parallel
 

@@ -26,7 +26,7 @@ from protocols.survival.store import PatientStore
 from suite.checked_survival import checked_survival
 from suite.config import Config
 from suite.places import PATIENTS, PREDICTIONS, SPLITS, UNFINISHED
-from suite.progress import steps
+from protocols.progress import steps
 from suite.stages.inputs import read_inputs, weight_parts
 from suite.stages.predict import LIBRARIES, MANIFEST_FILE, fold_file, peak_memory_mib, write_timing
 from suite.survival.answers import write_answer

@@ -14,7 +14,7 @@ from suite.config import Config
 from suite.places import PATIENTS
 from suite.survival.cohorts import cohort_config
 from suite.tile_embeddings import TileSource, embed_tiles
-from suite.tiling import read_tiles
+from protocols.images.tiling import read_tiles
 
 
 def encoder_is_served(store: PatientStore, encoder: str) -> bool:

@@ -24,7 +24,7 @@ from suite.bulk.feature_files import write_features
 from suite.bulk.super_tiles import read_slide_tiles
 from suite.config import TileConfig
 from suite.features_command import register
-from suite.tiling import TileRows
+from protocols.images.tiling import TileRows
 from tests.cohorts import real_data
 
 TILE = TileConfig(um=32.0, pixels=32, tissue="all")

@@ -21,7 +21,7 @@ from suite.bulk.super_tiles import (
     make_super_tiles,
     read_slide_tiles,
 )
-from suite.tiling import TileRows
+from protocols.images.tiling import TileRows
 
 PLACES, WIDTH = 4, 6
 

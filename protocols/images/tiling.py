@@ -10,15 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.files import written_whole
+from protocols.images.crops import CohortCrops
 from protocols.images.tissue_tiles import tile_slide
+from protocols.progress import track
+from protocols.settings import TileSettings
 from protocols.survival.cohort import SlideFile
-from suite.config import TileConfig
-from suite.progress import track
+from protocols.task import CropSet
 
 TILES_FILE = "tiles.parquet"
 
 
-def lay_tiles(name: str, slides: tuple[SlideFile, ...], root: Path, tile: TileConfig, seed: int) -> pd.DataFrame:
+def lay_tiles(name: str, slides: tuple[SlideFile, ...], root: Path, tile: TileSettings, seed: int) -> pd.DataFrame:
     """One row a tile: slide (its number), x_px, y_px (centre, level 0) and mpp; sorted by slide."""
     tables = []
     images = [(number, slide) for number, slide in enumerate(slides) if slide.kind == "image"]
@@ -61,3 +63,13 @@ def read_tiles(folder: Path) -> TileRows:
     numbers, first = np.unique(slide, return_index=True)
     mpp = {int(number): float(table["mpp"].iloc[at]) for number, at in zip(numbers, first, strict=True)}
     return TileRows(slide, table[["x_px", "y_px"]].to_numpy(np.float64), mpp)
+
+
+def tile_crops(key: str, folder: Path, slides: tuple[SlideFile, ...], root: Path, tile: TileSettings) -> list[CropSet]:
+    """The tiles of a cohort's slides as one set of crops to embed; none where no slide is an image."""
+    if not any(slide.kind == "image" for slide in slides):
+        return []
+    tiles = read_tiles(folder)
+    images = [(root / slide.path, tiles.mpp.get(number, 1.0)) for number, slide in enumerate(slides)]
+    source = CohortCrops(tiles.slide, tiles.xy_px, images, tile.um, tile.pixels)
+    return [CropSet(key, source, np.arange(len(tiles), dtype=np.int64))]

@@ -11,7 +11,7 @@ from protocols.metric import Metric
 from protocols.splits import Split
 
 SplitFunction = Callable[..., Split]
-"""(store, settings of the task, seed) -> the split."""
+"""(store, settings of the task, seed) -> the split; a function, or a :class:`protocols.task.Part` that names one."""
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,43 @@ the entry point ``slide2omics.tasks``. All of a task's functions live below the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protocols.contract import Card, RowArray, Settings, WeightsRecord
 from protocols.errors import UserError
-from protocols.findings import Finding, FoldFacts
 from protocols.protocol import Board, Protocol
-from protocols.records import Interval, ScoreRecord
-from protocols.splits import Exclusion, Split
+from protocols.records import Interval
+from protocols.settings import CohortEntry, Strict
+from protocols.splits import Split
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from protocols.images.source import CropSource
+
+
+@dataclass(frozen=True)
+class Part:
+    """A function of a task by ``module:function``. It is imported when first called, so that a stage imports (and its
+    results depend on) only what it uses: an edited metric scores again and trains nothing."""
+
+    target: str
+
+    @property
+    def module(self) -> str:
+        return self.target.partition(":")[0]
+
+    def load(self) -> Callable[..., Any]:
+        module, _, name = self.target.partition(":")
+        found: Callable[..., Any] = getattr(import_module(module), name)
+        return found
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.load()(*arguments)
 
 
 @dataclass(frozen=True)
@@ -156,67 +177,73 @@ class Reader:
     required: tuple[str, ...] = ()
 
 
-Check = Callable[[], None]
+Check = Callable[[], str | None]
+"""One contract test: raises where it fails; a text is said beside it."""
+SCORE_ONLY: dict[str, Any] = {"score_only": True}
+"""``Field(json_schema_extra=SCORE_ONLY)`` of settings and entries that scoring alone reads."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """See each function's file in ``protocols/<task>/``.
+    """Every :class:`Part` is a function of ``protocols/<task>/``; ``None`` where a task has no use for it.
 
-    - ``cohort``, ``settings``: pydantic models of a cohort's entry and of the task's section in the run's file.
-    - ``needs``: what a card may need of a cohort.
-    - ``data_files(request)``: every file or folder that reading and models touch, and no other: what a manifest names.
-    - ``read(request, folder)``: write the store into an empty folder. ``open_store(request, folder)``: the store.
-    - ``boards(protocol, cohorts)``: which boards a protocol has on the run's cohorts of the task.
-    - ``companions(protocol, name, cohorts)``: other cohorts that the fits of a cohort are asked about or learn from.
-    - ``audit(question)``: findings and what each fold holds; ``excluded(question)`` who was left out.
-    - ``crops(opened)``: what encoders embed; ``serves(opened, encoder)``: whether that encoder can be asked of it.
-    - ``derive(opened, encoder, embeddings, folder)``: what is made of the embeddings once for all models, if anything.
-    - ``lacks(question, card)``: why a model cannot be asked, or an empty text.
-    - ``jobs(question, model_class)``: names of the parts that are fitted by themselves (a fold, or a group of folds
-      that shares its pre-training), heaviest first; ``fit(fit, job, folder)`` fits one and writes its answers.
-    - ``join(question, jobs, folder)``: from the jobs' folders to the cell's files.
-    - ``pretrains_on(card, question)``: the cohort that a model learns from once before any fold, or an empty text;
+    - ``cohort``, ``settings``: pydantic models of a cohort's entry and of the task's section in the run's file. A field
+      marked :data:`SCORE_ONLY` is None until scoring, so nothing before can depend on it.
+    - ``data_files(request) -> list[Path]``: every file or folder that reading and models touch, and no other.
+    - ``read(request, folder)``; ``open_store(request, folder) -> store``.
+    - ``boards(protocol, cohorts) -> list[Board]``: default: one a cohort. ``cohorts``: name to request.
+    - ``companions(protocol, name, cohorts) -> list[str]``: cohorts that a cohort's fits are asked about or learn from.
+    - ``audit(question) -> (findings, fold facts)``; ``excluded(question) -> list[Exclusion]`` beyond the split's own.
+    - ``crops(opened) -> list[CropSet]``; ``serves(opened, encoder) -> bool``;
+      ``derive(opened, encoder, embeddings, folder)``: what is made of embeddings once for all models.
+    - ``lacks(question, card) -> str``: why a model cannot be asked, or an empty text.
+    - ``jobs(question) -> list[str]``: parts that are fitted by themselves, heaviest first;
+      ``fit(fit, job, folder) -> Fitted``; ``join(question, {job: folder}, folder)``: default: all files are taken.
+    - ``pretrains_on(question, card) -> str``: the cohort learned from once before any fold, or an empty text;
       ``pretrain(fit, opened, folder)``.
-    - ``score(question, answers)``, ``score_control(question, name)``, ``average(parts)``, ``describe(question)``.
-    - ``lay_out(question, table or folder, folder, where)``: a stranger's answers as the task's own files.
-    - ``units(question)``: who is trained on and who is asked about, as tables; ``targets(question)``: what is asked.
-    - ``checks(model_class, name, settings)``: the contract tests, on made-up data.
-    - ``template``: the file that a newcomer's model starts from.
+    - ``score(question, answers) -> Scored``; ``score_control(question, name) -> Scored``;
+      ``average({board: (record, folder)}) -> Scored``; ``describe(question) -> dict``.
+    - ``lay_out(question, table or folder, folder, where)``: a stranger's answers as the task's own files;
+      ``boards_in(table or folder, boards, where) -> {board name: its part}``: default: one board, all rows; or rows by
+      the column ``cohort``.
+    - ``units(question) -> Iterator[DataFrame]``; ``targets(question) -> DataFrame | None``.
+    - ``checks(model_class, name, settings) -> list[(name, callable)]``; ``template() -> str``; ``notices(records)``.
     """
 
     name: str
     title: str
-    cohort: type[Any]
-    settings: type[Any]
+    cohort: type[CohortEntry]
+    settings: type[Strict]
     needs: tuple[str, ...]
-    data_files: Callable[[CohortRequest], list[Path]]
-    read: Callable[[CohortRequest, Path], None]
-    open_store: Callable[[CohortRequest, Path], Any]
-    audit: Callable[[Question], tuple[list[Finding], list[FoldFacts]]]
-    jobs: Callable[[Question, type[Any]], list[str]]
-    fit: Callable[[Fit, str, Path], Fitted]
-    score: Callable[[Question, Path], Scored]
-    describe: Callable[[Question], dict[str, Any]]
-    lay_out: Callable[[Question, Any, Path, str], None]
-    units: Callable[[Question], Iterator[pd.DataFrame]]
-    checks: Callable[[type[Any], str, Settings], list[tuple[str, Check]]]
-    boards: Callable[[Protocol, Mapping[str, CohortRequest]], list[Board]] | None = None
-    companions: Callable[[Protocol, str, Mapping[str, CohortRequest]], list[str]] | None = None
-    excluded: Callable[[Question], list[Exclusion]] | None = None
-    crops: Callable[[Opened], list[CropSet]] | None = None
-    serves: Callable[[Opened, str], bool] | None = None
-    derive: Callable[[Opened, str, Mapping[str, Path], Path], None] | None = None
-    lacks: Callable[[Question, Card], str] | None = None
-    join: Callable[[Question, Mapping[str, Path], Path], None] | None = None
-    pretrains_on: Callable[[Question, type[Any]], str] | None = None
-    pretrain: Callable[[Fit, Opened, Path], None] | None = None
-    score_control: Callable[[Question, str], Scored] | None = None
-    average: Callable[[Mapping[str, tuple[ScoreRecord, Path]]], Scored] | None = None
-    targets: Callable[[Question], pd.DataFrame | None] | None = None
+    data_files: Part
+    read: Part
+    open_store: Part
+    audit: Part
+    jobs: Part
+    fit: Part
+    score: Part
+    describe: Part
+    lay_out: Part
+    units: Part
+    checks: Part
+    template: Part
+    boards: Part | None = None
+    companions: Part | None = None
+    excluded: Part | None = None
+    crops: Part | None = None
+    serves: Part | None = None
+    derive: Part | None = None
+    lacks: Part | None = None
+    join: Part | None = None
+    pretrains_on: Part | None = None
+    pretrain: Part | None = None
+    score_control: Part | None = None
+    average: Part | None = None
+    targets: Part | None = None
+    notices: Part | None = None
+    boards_in: Part | None = None
     columns: tuple[str, ...] = ()
-    """Key columns of a stranger's table; the first is the board's, if a table may hold several. Empty: a folder."""
-    template: str = ""
+    """Columns that a stranger's table must have; empty: answers are handed in as a folder."""
 
     @property
     def by_folder(self) -> bool:

@@ -70,12 +70,17 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 def write_audit(path: Path, audit: Audit, of: Mapping[str, str]) -> None:
     """Seal an audit into ``path``; ``of``: hashes of the split and of every cohort that was looked at."""
     with sealed_folder(path, KIND, of) as folder:
-        told = asdict(audit) | {"verdict": audit.verdict}
-        (folder / AUDIT_FILE).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        write_audit_file(folder, audit)
 
 
-def read_audit(path: Path, *, of: Mapping[str, str] | None = None) -> tuple[Audit, Seal]:
-    """The audit and its seal, verified; one that fails is refused, because nothing may be fitted behind it."""
+def write_audit_file(folder: Path, audit: Audit) -> None:
+    told = asdict(audit) | {"verdict": audit.verdict}
+    (folder / AUDIT_FILE).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_audit(path: Path, *, of: Mapping[str, str] | None = None, failing: bool = False) -> tuple[Audit, Seal]:
+    """The audit and its seal, verified; one that fails is refused (unless ``failing`` is asked for):
+    nothing may be fitted behind it."""
     seal = read_seal(path, KIND, of=of)
     told = json.loads((path / AUDIT_FILE).read_text(encoding="utf-8"))
     audit = Audit(
@@ -91,7 +96,7 @@ def read_audit(path: Path, *, of: Mapping[str, str] | None = None) -> tuple[Audi
         ),
         excluded=tuple(Exclusion(**one) for one in told["excluded"]),
     )
-    if audit.failed:
+    if audit.failed and not failing:
         raise UserError(
             f"{audit.failed[0].check}: {audit.failed[0].detail}",
             where=f"audit of {audit.protocol}, {audit.cohort}",

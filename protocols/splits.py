@@ -67,6 +67,11 @@ class Split:
 
 def write_split(path: Path, split: Split, of: Mapping[str, str]) -> None:
     """Seal a split into ``path``; ``of``: hashes of the cohort and of the protocol's settings."""
+    with sealed_folder(path, KIND, of) as folder:
+        write_split_files(folder, split)
+
+
+def write_split_files(folder: Path, split: Split) -> None:
     told = {
         "folds": [
             {"name": fold.name, "group": fold.group, "genes": list(fold.genes)}
@@ -75,9 +80,8 @@ def write_split(path: Path, split: Split, of: Mapping[str, str]) -> None:
         ],
         "excluded": [asdict(item) for item in split.excluded],
     }
-    with sealed_folder(path, KIND, of) as folder:
-        _rows_table(split).to_parquet(folder / ROWS_FILE, compression="zstd", index=False)
-        (folder / SPLIT_FILE).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    _rows_table(split).to_parquet(folder / ROWS_FILE, compression="zstd", index=False)
+    (folder / SPLIT_FILE).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def read_split(path: Path, *, of: Mapping[str, str] | None = None) -> tuple[Split, Seal]:

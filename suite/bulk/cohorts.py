@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from protocols.bulk.store import BulkStore, write_bulk_store
 from protocols.errors import UserError, look_up
+from protocols.images.tiling import lay_tiles, write_tiles
 from protocols.readers.bulk_readers import read_bulk
 from suite.config import BulkCohortConfig, Config
 from suite.places import BULK
-from protocols.images.tiling import lay_tiles, write_tiles
 
 
 def bulk_config(config: Config, name: str) -> BulkCohortConfig:

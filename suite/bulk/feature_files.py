@@ -22,10 +22,10 @@ from protocols.errors import UserError, look_up
 from protocols.files import written_whole
 from protocols.images.crops import CohortCrops
 from protocols.images.tissue_tiles import RULES, TileTable, tile_slide
+from protocols.progress import steps, track
 from protocols.readers import checks
 from suite.bulk.super_tiles import KMEANS_SEED, group_means
 from suite.config import TileConfig
-from protocols.progress import steps, track
 
 SUPER_TILES, COORDINATES = "cluster_features", "coords"
 SLIDES_AT_ONCE = 8

@@ -7,6 +7,8 @@ from typing import Any
 
 from protocols.bulk.store import BulkStore
 from protocols.files import sha256_of
+from protocols.images.tiling import read_tiles
+from protocols.progress import steps
 from protocols.spatial.store import SectionsStore
 from protocols.survival.cohort import SlideFile
 from suite.bulk.cohorts import bulk_config
@@ -14,9 +16,7 @@ from suite.bulk.sections import root_of
 from suite.bulk.super_tiles import make_super_tiles, read_slide_tiles, super_tile_stem
 from suite.config import Config
 from suite.places import BULK, SECTIONS
-from protocols.progress import steps
 from suite.tile_embeddings import TileSource, embed_tiles
-from protocols.images.tiling import read_tiles
 from suite.workers import in_parallel
 
 SECTIONS_NAME = "sections"

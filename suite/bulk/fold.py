@@ -17,6 +17,7 @@ from protocols.bulk.store import BulkStore
 from protocols.bulk.views import SlideView
 from protocols.contract import FloatArray, HasWeights, Settings
 from protocols.files import write_text_whole, written_whole
+from protocols.images.tiling import read_tiles
 from protocols.spatial.store import SectionsStore
 from protocols.spatial.windows import MapOfWindows, Windows, lay_windows
 from suite.bulk.answers import checked_bulk, save_array
@@ -27,7 +28,6 @@ from suite.config import Config
 from suite.places import BULK, SECTIONS, SPLITS
 from suite.stages.inputs import read_inputs, weight_parts
 from suite.stages.predict import peak_memory_mib
-from protocols.images.tiling import read_tiles
 
 WINDOWS_AT_ONCE = 256
 TRAINED, UNTRAINED, VALIDATION = "trained", "untrained", "validation"

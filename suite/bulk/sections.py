@@ -9,7 +9,9 @@ import numpy as np
 from protocols.errors import UserError
 from protocols.expression.cohort import SlideData
 from protocols.images.image import open_image
+from protocols.images.tiling import TileRows, lay_tiles, read_tiles, write_tiles
 from protocols.metrics.spatial_maps import TileGrid, four_nearest, log_normalised, median_3x3
+from protocols.progress import track
 from protocols.readers.manifest import read_manifest
 from protocols.readers.readers import read_slide
 from protocols.spatial.store import Section, SectionsStore, Thumbnail, write_sections
@@ -17,8 +19,6 @@ from protocols.splits import Exclusion
 from protocols.survival.cohort import SlideFile
 from suite.config import Config, SectionsConfig
 from suite.places import SECTIONS
-from protocols.progress import track
-from protocols.images.tiling import TileRows, lay_tiles, read_tiles, write_tiles
 
 THUMBNAIL_PX = 600
 EVERY_TILE = 2**31

@@ -22,12 +22,12 @@ from protocols.bulk.contract import GroupedBy, SuperTiles
 from protocols.contract import FloatArray, RowArray
 from protocols.errors import UserError
 from protocols.files import sha256_of_files, write_text_whole, written_whole
+from protocols.images.tiling import TileRows
+from protocols.progress import track
 from protocols.survival.cohort import SlideFile
 from suite.config import Config
 from suite.places import EMBEDDINGS
-from protocols.progress import track
 from suite.stages.encoder_sources import repository
-from protocols.images.tiling import TileRows
 
 KMEANS_SEED = 0
 """SEQUOIA's released ``random_state``; ``n_init`` is scikit-learn's default, one start of k-means++."""

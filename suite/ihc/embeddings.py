@@ -13,12 +13,12 @@ import numpy as np
 
 from protocols.contract import CropArray, RowArray
 from protocols.files import sha256_of, sha256_of_files, write_text_whole
+from protocols.progress import steps
 from protocols.staining.store import IhcStore
 from protocols.staining.views import EmbeddingReader, PatchView, patch_view
 from suite.config import Config
 from suite.ihc.cohorts import Board, boards, stored
 from suite.places import EMBEDDINGS
-from protocols.progress import steps
 from suite.stages.encoder_sources import encoder_sources
 from suite.tile_embeddings import note_of
 

@@ -21,8 +21,8 @@ from protocols.images.image import WHITE, SlideImage
 from protocols.images.pyramid_writer import SUFFIXES, write_pyramid
 from protocols.images.tissue_tiles import RULES
 from protocols.metrics.seams import SeamScore, cells, pooled_units, seam_score, seam_units
-from suite.ihc.windows import Axis, FieldReader, lay_axis, white_padded
 from protocols.progress import steps
+from suite.ihc.windows import Axis, FieldReader, lay_axis, white_padded
 
 Predict = Callable[[CropArray], CropArray]
 """H&E windows, uint8 RGB ``(k, p, p, 3)``, to stained windows of the same shape; each independent of the others."""

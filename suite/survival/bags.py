@@ -9,12 +9,12 @@ import numpy as np
 
 from protocols.contract import FloatArray
 from protocols.errors import UserError
+from protocols.images.tiling import read_tiles
 from protocols.survival.store import PatientStore
 from suite.config import Config
 from suite.places import PATIENTS
 from suite.survival.cohorts import cohort_config
 from suite.tile_embeddings import TileSource, embed_tiles
-from protocols.images.tiling import read_tiles
 
 
 def encoder_is_served(store: PatientStore, encoder: str) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from protocols.errors import UserError, look_up
+from protocols.images.tiling import lay_tiles, write_tiles
 from protocols.readers.patient_readers import PatientSource, read_patients
 from protocols.survival.store import PatientStore, write_patient_store
 from suite.config import Config, PatientCohortConfig
 from suite.places import PATIENTS
-from protocols.images.tiling import lay_tiles, write_tiles
 
 
 def cohort_config(config: Config, name: str) -> PatientCohortConfig:

@@ -1,0 +1,17 @@
+"""What cards may name: each task's needs, and each protocol's metrics; from the registry, so a third party's count."""
+
+from __future__ import annotations
+
+from protocols.cards import TaskFacts
+from protocols.registry import load_protocol, load_task, protocol_modules, task_modules
+
+
+def task_facts() -> dict[str, TaskFacts]:
+    protocols = [load_protocol(name) for name in protocol_modules()]
+    return {
+        name: TaskFacts(
+            needs=load_task(name).needs,
+            protocols={one.name: tuple(m.key for m in one.metrics) for one in protocols if one.task == name},
+        )
+        for name in task_modules()
+    }

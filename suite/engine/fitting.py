@@ -1,0 +1,127 @@
+"""Fits one job of one cell: what a worker process does, and all that it imports is in the cell's key."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from protocols.contract import Settings, WeightsRecord
+from protocols.sealed import read_seal
+from protocols.task import Features, Fit, Fitted, Question
+from suite.engine.embedding import features_of
+from suite.engine.questions import question_of, run_of
+from suite.engine.run import Run
+from suite.engine.store import made
+from suite.workers import peak_memory_mib
+
+FIT, PRETRAINED, FITTED_FILE = "fit", "pretraining", "fitted.json"
+
+
+@dataclass(frozen=True)
+class FitItem:
+    """One job of one cell (or, with ``job`` empty, its pre-training on ``cohort``): what a process is given.
+
+    ``features``: (cohort, crop sets' folders, derived folder). ``of``: hashes of the data that the answers depend on.
+    """
+
+    config: str
+    root: Path
+    protocol: str
+    board: str
+    model: str
+    seed: int
+    job: str
+    folder: Path
+    of: tuple[tuple[str, str], ...]
+    features: tuple[tuple[str, tuple[tuple[str, Path], ...], Path | None], ...] = ()
+    pretrained: Path | None = None
+    cohort: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.protocol}, {self.board}: {self.model}, {f'job {self.job}' if self.job else 'pre-training'}"
+
+
+@dataclass(frozen=True)
+class FitAnswer:
+    """How long a job took, what it needed, and whether it was done now."""
+
+    seconds: float
+    peak_memory_mib: int
+    peak_gpu_memory_mib: int
+    device_name: str
+    units: int
+    now: bool
+
+
+def fit_job(item: FitItem) -> FitAnswer:
+    """Fit, if the job's folder is not there yet; the answers and what the model says of its weights are sealed."""
+    started = time.monotonic()
+    run = run_of(item.config, item.root)
+    fit, question = fit_of(run, item)
+    task = run.tasks[question.protocol.task]
+    fit.workspace.mkdir(parents=True, exist_ok=True)
+
+    def make(folder: Path) -> None:
+        with threadpool_limits(fit.settings.threads):
+            if item.job:
+                fitted: Fitted = task.fit(fit, item.job, folder)
+            else:
+                fitted = _pretrained(task, fit, question, item, folder)
+        told = {"weights": [asdict(one) for one in fitted.weights], "units": fitted.units}
+        (folder / FITTED_FILE).write_text(json.dumps(told, sort_keys=True) + "\n", encoding="utf-8")
+
+    kind = FIT if item.job else PRETRAINED
+    now = made(item.folder, kind, dict(item.of), make)
+    shutil.rmtree(fit.workspace, ignore_errors=True)
+    memory, name = _gpu(fit.settings)
+    return FitAnswer(
+        time.monotonic() - started, peak_memory_mib(), memory, name, read_fitted(item.folder, kind).units, now
+    )
+
+
+def fit_of(run: Run, item: FitItem) -> tuple[Fit, Question]:
+    """Everything that a job is given. The truth is in it only if the card needs it."""
+    from baselines.registry import load_model_class
+
+    model_class = load_model_class(item.model, run.config.adapters, run.root)
+    card = model_class.card
+    parts = (item.model, *card.starts_from, *((card.encoder,) if card.encoder else ()))
+    protocol = run.fitting[item.protocol]
+    board = {one.name: one for one in run.boards_of(protocol)}[item.board]
+    question = question_of(run, protocol, board, truth="oracle" in card.needs)
+    features: Mapping[str, Features] = {
+        cohort: features_of(dict(sets), derived) for cohort, sets, derived in item.features
+    }
+    settings = run.config.settings(*parts, seed=item.seed)
+    workspace = item.folder.with_name(f"{item.folder.name}.workspace")
+    fit = Fit(question, card, model_class, settings, features, workspace, item.pretrained)
+    return fit, question
+
+
+def _pretrained(task: Any, fit: Fit, question: Question, item: FitItem, folder: Path) -> Fitted:
+    task.pretrain(fit, question.opened(item.cohort), folder)
+    return Fitted((), 0)
+
+
+def read_fitted(folder: Path, kind: str = FIT) -> Fitted:
+    """What a finished job said of itself."""
+    read_seal(folder, kind)
+    told = json.loads((folder / FITTED_FILE).read_text(encoding="utf-8"))
+    return Fitted(tuple(WeightsRecord(**one) for one in told["weights"]), int(told["units"]))
+
+
+def _gpu(settings: Settings) -> tuple[int, str]:
+    if not settings.device.startswith("cuda"):
+        return 0, ""
+    import torch
+
+    found = round(torch.cuda.max_memory_allocated() / 2**20)
+    torch.cuda.reset_peak_memory_stats()
+    return found, str(torch.cuda.get_device_name())

@@ -1,0 +1,39 @@
+"""``slide2omics score``: answers handed in, scored, and the place that each would have on its board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from suite.config import Config
+from suite.engine.prepare import with_controls
+from suite.engine.submit import handed_in, submit
+from suite.places import SCORES, SUBMISSIONS
+
+
+def score_predictions(config: Config, protocol: str, path: Path, model: str | None, note: str) -> Iterator[str]:
+    """Lines for the terminal: each board's headline, then the board's table with this model in its place."""
+    from reports.leaderboard import build_leaderboards, load_records, placed
+
+    run = with_controls(config, protocol)
+    asked = next(iter(run.protocols.values()))
+    task = run.tasks[asked.task]
+    records = [
+        record for given in handed_in(config, task.by_folder, path, model, note) for record in submit(run, asked, given)
+    ]
+    folders = [
+        found.parent
+        for root, depth in ((SCORES, "*/*/*"), (SUBMISSIONS, "*/*"))
+        for found in (root / asked.name).glob(f"{depth}/record.json")
+    ]
+    boards = {board.board: board for board in build_leaderboards(load_records(folders), config.seed)}
+    for record in records:
+        headline = record.headline
+        interval = "" if headline.low is None else f" (95 % CI {headline.low:.3f} to {headline.high:.3f})"
+        mean = "undefined" if headline.mean is None else f"{headline.mean:.3f}"
+        yield (
+            f"{record.model} on {asked.name} {record.board}: {asked.headline.title} {mean}{interval}, "
+            f"{headline.n_patients} patients"
+        )
+        if record.board in boards:
+            yield placed(boards[record.board], record)

@@ -42,8 +42,8 @@ class Part:
         found: Callable[..., Any] = getattr(import_module(module), name)
         return found
 
-    def __call__(self, *arguments: Any) -> Any:
-        return self.load()(*arguments)
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self.load()(*arguments, **options)
 
 
 @dataclass(frozen=True)
@@ -167,14 +167,19 @@ class Scored:
 
 @dataclass(frozen=True)
 class Reader:
-    """A format that a task's cohorts may come in. ``read`` is the task's own signature; ``options`` the keys of a
-    cohort's entry that this reader takes (any other that is set is refused)."""
+    """A format that a task's cohorts may come in. ``read`` has the task's own signature; ``required`` and ``options`` are
+    the keys of a cohort's entry that this reader takes (one that only another reader takes is refused). ``columns``,
+    ``optional_columns`` and ``option_columns``: of readers with a manifest, its columns of files (needed, or not) and of
+    settings of one slide."""
 
     name: str
     task: str
-    read: Callable[..., Any]
-    options: tuple[str, ...] = ()
+    read: Part
     required: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    optional_columns: tuple[str, ...] = ()
+    option_columns: tuple[str, ...] = ()
 
 
 Check = Callable[[], str | None]

@@ -10,8 +10,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from protocols.errors import UserError
-from suite.features_command import register as register_features
-from suite.signature_command import signature
+from suite.tools.features_command import register as register_features
+from suite.tools.signature_command import signature
 from suite.stage_commands import stage
 from suite.tools.stain_command import stain_slide_command
 

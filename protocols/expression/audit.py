@@ -6,20 +6,21 @@ an unknown patient is not a different patient).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from protocols.contract import RowArray
-from protocols.expression.settings import SplitSettings
+from protocols.expression.pretraining import pretraining_rows
+from protocols.expression.settings import SplitSettings, split_settings
 from protocols.expression.splits import choose_genes
 from protocols.expression.store import CohortStore
-from protocols.findings import Finding, Verdict
-from protocols.protocol import Protocol
+from protocols.findings import Finding, FoldFacts, RoleFacts
 from protocols.splits import Fold, Split
+from protocols.task import Question
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,24 @@ class Side:
     test: RowArray
 
 
-def audit(protocol: Protocol, store: CohortStore, split: Split, settings: SplitSettings) -> list[Finding]:
-    """Every check of the protocol on every fold, and on every fold group's pre-training set."""
+def audit(question: Question) -> tuple[list[Finding], list[FoldFacts]]:
+    """Every check of the protocol's folds, and what each fold holds."""
+    store, split = question.cohort.store, question.split
+    settings = split_settings(question.cohort.settings, question.seed)
+    findings = audit_split(question.protocol.disjoint, store, split, settings)
+    return findings, [_facts(store, fold) for fold in split.folds]
+
+
+def _facts(store: CohortStore, fold: Fold) -> FoldFacts:
+    roles = tuple(
+        RoleFacts(role, len(rows), tuple(_labels(store, rows, "patient")), {"genes": len(fold.genes)})
+        for role, rows in fold.roles().items()
+    )
+    return FoldFacts(fold.name, roles)
+
+
+def audit_split(disjoint: Collection[str], store: CohortStore, split: Split, settings: SplitSettings) -> list[Finding]:
+    """Every check on every fold, and on every fold group's pre-training set; ``disjoint``: what sides may not share."""
     sides = list(_sides(split))
     checks: list[tuple[str, Callable[[], str | None], str]] = [
         ("rows exist, once", lambda: _rows_are_sound(store, split), f"{len(split.folds)} folds"),
@@ -53,46 +70,14 @@ def audit(protocol: Protocol, store: CohortStore, split: Split, settings: SplitS
     for name, check, looked_at in checks:
         problem = check()
         findings.append(Finding(name, "fail" if problem else "pass", problem or looked_at))
-    if "patient" in protocol.disjoint:
+    if "patient" in disjoint:
         findings.append(_patients(store, sides))
     else:
         findings.append(_same_patient_elsewhere(store, split))
-    if "cancer" in protocol.disjoint:
+    if "cancer" in disjoint:
         problem = _first(sides, lambda side: _shared_label(store, side, "cancer"))
         findings.append(Finding("no cancer on both sides", "fail" if problem else "pass", problem or "by fold"))
     return findings
-
-
-def audit_report(protocol: Protocol, store: CohortStore, split: Split, findings: list[Finding]) -> dict[str, Any]:
-    """What the audit stage writes: the findings, and who was left out."""
-    worst: Verdict = "pass"
-    for finding in findings:
-        if finding.verdict == "fail" or (finding.verdict == "unverifiable" and worst == "pass"):
-            worst = finding.verdict
-    return {
-        "protocol": protocol.name,
-        "version": protocol.version,
-        "cohort": store.hash,
-        "verdict": worst,
-        "findings": [asdict(finding) for finding in findings],
-        "excluded": [asdict(item) for item in split.excluded],
-        "folds": [
-            {
-                "fold": fold.name,
-                "train_units": len(fold.train),
-                "test_units": len(fold.test),
-                "train_patients": _labels(store, fold.train, "patient"),
-                "test_patients": _labels(store, fold.test, "patient"),
-                "genes": len(fold.genes),
-            }
-            for fold in split.folds
-        ],
-    }
-
-
-def pretraining_rows(folds: list[Fold]) -> RowArray:
-    """The union of a group's training rows, ascending: all that a model may pre-train on."""
-    return np.unique(np.concatenate([fold.train for fold in folds]))
 
 
 def _sides(split: Split) -> Iterator[Side]:

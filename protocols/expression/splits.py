@@ -1,14 +1,8 @@
-"""The parts that splits are made of: spatial blocks, guard bands, gene choice, and the file a split is kept in."""
+"""The parts that splits are made of: spatial blocks, guard bands, gene choice."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -16,13 +10,9 @@ from protocols.contract import FloatArray, RowArray
 from protocols.errors import UserError
 from protocols.expression.settings import SplitSettings
 from protocols.expression.store import CohortStore, SlideRecord
-from protocols.files import write_text_whole, written_whole
-from protocols.protocol import Protocol
 from protocols.seeds import generator
-from protocols.splits import Exclusion, Fold, Split
+from protocols.splits import Exclusion
 
-SPLIT_FILE = "split.json"
-ROWS_FILE = "rows.parquet"
 _GENE_CHUNK = 50_000
 
 
@@ -34,7 +24,10 @@ def spatial_blocks(xy_um: FloatArray, blocks: int) -> NDArray[np.int64]:
     """
     if blocks < 2 or blocks & (blocks - 1):
         raise UserError(
-            f"blocks is {blocks}", where="split.blocks", expected="a power of two from 2 up", remedy="use 2, 4 or 8"
+            f"blocks is {blocks}",
+            where="tasks.expression.split.blocks",
+            expected="a power of two from 2 up",
+            remedy="use 2, 4 or 8",
         )
     labels = np.zeros(len(xy_um), dtype=np.int64)
     made = 1
@@ -117,69 +110,4 @@ def drop_single_patient_cancers(slides: list[SlideRecord]) -> tuple[list[SlideRe
     return (
         [slide for slide in slides if slide.cancer not in single],
         [Exclusion(f"cancer {cancer}", "only one patient") for cancer in single],
-    )
-
-
-def write_split(folder: Path, protocol: Protocol, split: Split, store: CohortStore, settings: SplitSettings) -> str:
-    """Write ``rows.parquet`` and ``split.json``; returns the split's hash (of its meaning, not of the file)."""
-    table = _rows_table(split)
-    with written_whole(folder / ROWS_FILE) as part:
-        table.to_parquet(part, compression="zstd", index=False)
-    record = {
-        "protocol": protocol.name,
-        "version": protocol.version,
-        "cohort": store.hash,
-        "settings": asdict(settings),
-        "folds": [
-            {
-                "name": fold.name,
-                "group": fold.group,
-                "genes": list(fold.genes),
-                "n_train": len(fold.train),
-                "n_test": len(fold.test),
-            }
-            for fold in split.folds
-        ],
-        "excluded": [asdict(item) for item in split.excluded],
-    }
-    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
-    for column in table.columns:
-        digest.update(np.ascontiguousarray(table[column].to_numpy()).tobytes())
-    record["hash"] = digest.hexdigest()
-    write_text_whole(folder / SPLIT_FILE, json.dumps(record, indent=1, sort_keys=True) + "\n")
-    return digest.hexdigest()
-
-
-def read_split(folder: Path) -> tuple[Split, dict[str, object]]:
-    """The split and the whole record of ``split.json``."""
-    try:
-        record = json.loads((folder / SPLIT_FILE).read_text())
-    except FileNotFoundError:
-        raise UserError("no split here", where=folder, expected=SPLIT_FILE, remedy="run `dvc repro split`") from None
-    table = pd.read_parquet(folder / ROWS_FILE)
-    fold_of, role, row = (table[name].to_numpy() for name in ("fold", "role", "row"))
-    edges = np.searchsorted(fold_of * 2 + role, np.arange(2 * len(record["folds"]) + 1))
-    folds = []
-    for index, fold in enumerate(record["folds"]):
-        train = row[edges[2 * index] : edges[2 * index + 1]].astype(np.int64)
-        test = row[edges[2 * index + 1] : edges[2 * index + 2]].astype(np.int64)
-        folds.append(Fold(fold["name"], fold["group"], train, test, tuple(fold["genes"])))
-    return Split(tuple(folds), tuple(Exclusion(**item) for item in record["excluded"])), record
-
-
-def _rows_table(split: Split) -> pd.DataFrame:
-    """Columns fold, role (0 train, 1 test), row; sorted by all three."""
-    empty = np.zeros(0, dtype=np.int64)
-    fold_of, role_of, row_of = [empty], [empty], [empty]
-    for index, fold in enumerate(split.folds):
-        for role, rows in enumerate((fold.train, fold.test)):
-            fold_of.append(np.full(len(rows), index))
-            role_of.append(np.full(len(rows), role))
-            row_of.append(rows)
-    return pd.DataFrame(
-        {
-            "fold": np.concatenate(fold_of).astype(np.int32),
-            "role": np.concatenate(role_of).astype(np.int32),
-            "row": np.concatenate(row_of),
-        }
     )

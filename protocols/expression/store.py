@@ -23,7 +23,7 @@ from protocols.contract import CountArray, FloatArray, RowArray
 from protocols.errors import UserError
 from protocols.expression.cohort import SlideData, Unit
 from protocols.expression.views import log_normalise
-from protocols.files import sha256_of_files, write_text_whole, written_whole
+from protocols.files import write_text_whole, written_whole
 
 COHORT_FILE = "cohort.json"
 UNITS_FILE = "units.parquet"
@@ -68,11 +68,10 @@ class CohortStore:
             record = json.loads(path.read_text())
         except FileNotFoundError:
             raise UserError(
-                "no cohort here", where=path, expected="a stored cohort", remedy="run `dvc repro cohort`"
+                "no cohort here", where=path, expected="a stored cohort", remedy="run `dvc repro read`"
             ) from None
         self.folder = folder
         self.info = CohortInfo(**record["info"])
-        self.hash: str = record["hash"]
         self.slides = tuple(
             SlideRecord(**{**slide, "genes": tuple(slide["genes"]), "notes": tuple(slide["notes"])})
             for slide in record["slides"]
@@ -191,15 +190,6 @@ def write_store(
     units = pd.concat(frames, ignore_index=True)[["slide", "cell_id", "x_px", "y_px"]]
     with written_whole(folder / UNITS_FILE) as part:
         units.to_parquet(part, compression="zstd", index=False)
-    files = [folder / UNITS_FILE, *sorted((folder / "counts").glob("*.npz"))]
     record = {"info": asdict(info), "slides": [asdict(slide) for slide in records]}
-    digest = sha256_of_files(files, folder)
-    record["hash"] = _hash_text(json.dumps(record, sort_keys=True) + digest)
     write_text_whole(folder / COHORT_FILE, json.dumps(record, indent=1, sort_keys=True) + "\n")
     return CohortStore(folder)
-
-
-def _hash_text(text: str) -> str:
-    from hashlib import sha256
-
-    return sha256(text.encode()).hexdigest()

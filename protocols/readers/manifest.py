@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from protocols.errors import UserError, did_you_mean, refuse_unknown_keys
 from protocols.expression.cohort import SlideEntry
-from protocols.readers.readers import ReaderSpec, reader_spec
+from protocols.readers.readers import manifest_columns, slide_reader
+from protocols.task import Reader
 
 IDENTITY = ("slide", "patient", "cancer")
 
@@ -19,9 +20,11 @@ def read_manifest(path: Path, root: Path, reader: str) -> list[SlideEntry]:
     reader's files (paths relative to ``root``, with ``/``) and one per option; empty cells of optional roles
     and options count as not given.
     """
-    spec = reader_spec(reader)
+    spec = slide_reader(reader)
     if not path.is_file():
-        raise UserError("the manifest is missing", where=path, expected="a CSV file", remedy="correct cohort.manifest")
+        raise UserError(
+            "the manifest is missing", where=path, expected="a CSV file", remedy="correct the cohort's manifest"
+        )
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file, restkey="", strict=True)
         try:
@@ -49,28 +52,28 @@ def read_manifest(path: Path, root: Path, reader: str) -> list[SlideEntry]:
     return entries
 
 
-def _check_header(header: list[str], spec: ReaderSpec, path: Path) -> None:
-    refuse_unknown_keys(header, spec.columns, where=path)
-    for name in (*IDENTITY, *spec.required):
+def _check_header(header: list[str], spec: Reader, path: Path) -> None:
+    refuse_unknown_keys(header, manifest_columns(spec), where=path)
+    for name in (*IDENTITY, *spec.columns):
         if header.count(name) != 1:
             raise UserError(
                 f"column {name!r} occurs {header.count(name)} times",
                 where=path,
-                expected=f"once each: {', '.join((*IDENTITY, *spec.required))}",
+                expected=f"once each: {', '.join((*IDENTITY, *spec.columns))}",
                 remedy=did_you_mean(name, header),
             )
 
 
-def _entry(row: dict[str, str | None], spec: ReaderSpec, where: str) -> SlideEntry:
+def _entry(row: dict[str, str | None], spec: Reader, where: str) -> SlideEntry:
     if "" in row or None in row.values():
         raise UserError(
             "the row has more or fewer cells than the header", where=where, expected="as many", remedy="edit"
         )
     cells = {name: (text or "").strip() for name, text in row.items()}
-    for name in ("slide", "cancer", *spec.required):
+    for name in ("slide", "cancer", *spec.columns):
         if not cells[name]:
             raise UserError(f"{name} is empty", where=where, expected=f"a {name}", remedy="fill it in")
-    files = {role: cells[role] for role in (*spec.required, *spec.optional) if cells.get(role)}
+    files = {role: cells[role] for role in (*spec.columns, *spec.optional_columns) if cells.get(role)}
     for role, name in files.items():
         if PurePosixPath(name).is_absolute() or "\\" in name or Path(name).is_absolute():
             raise UserError(
@@ -85,7 +88,7 @@ def _entry(row: dict[str, str | None], spec: ReaderSpec, where: str) -> SlideEnt
         patient=None if patient.lower() in {"", "unknown"} else patient,
         cancer=cells["cancer"],
         files=files,
-        options={name: cells[name] for name in spec.options if cells.get(name)},
+        options={name: cells[name] for name in spec.option_columns if cells.get(name)},
     )
 
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 
 from protocols.contract import RowArray
 from protocols.errors import UserError
-from protocols.expression.splits import ROWS_FILE, SPLIT_FILE
-from protocols.files import write_text_whole, written_whole
 from protocols.seeds import generator
 from protocols.splits import Exclusion, Fold, Split
-from protocols.survival.protocol import SurvivalProtocol
+from protocols.survival.settings import SurvivalSettings
 from protocols.survival.store import PatientStore
 
 TIME_STRATA = 4
+
+
+def published_or_stratified(store: PatientStore, settings: SurvivalSettings, seed: int) -> Split:
+    """The cohort's published folds, or else as many stratified ones as the settings say."""
+    return make_split(store, folds=settings.folds, seed=seed)
 
 
 def make_split(store: PatientStore, *, folds: int, seed: int) -> Split:
@@ -60,34 +57,3 @@ def stratified(store: PatientStore, folds: int, seed: int) -> list[RowArray]:
             dealt += rng.permutation(members[stratum == level]).tolist()
     order = np.array(dealt, dtype=np.int64)
     return [np.sort(order[k::folds]) for k in range(folds)]
-
-
-def write_survival_split(
-    folder: Path, protocol: SurvivalProtocol, split: Split, store: PatientStore, *, seed: int
-) -> str:
-    """Write the split in the format of :func:`protocols.expression.splits.read_split`; returns its hash."""
-    parts = [
-        pd.DataFrame({"fold": np.int32(index), "role": np.int32(role), "row": rows})
-        for index, fold in enumerate(split.folds)
-        for role, rows in enumerate((fold.train, fold.test))
-    ]
-    table = pd.concat(parts, ignore_index=True)
-    record = {
-        "protocol": protocol.name,
-        "version": protocol.version,
-        "cohort": store.hash,
-        "settings": {"seed": seed, "folds": protocol.folds, "published": store.folds is not None},
-        "folds": [
-            {"name": f.name, "group": f.group, "genes": [], "n_train": len(f.train), "n_test": len(f.test)}
-            for f in split.folds
-        ],
-        "excluded": [asdict(item) for item in split.excluded],
-    }
-    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(table.to_numpy(np.int64)).tobytes())
-    with written_whole(folder / ROWS_FILE) as part:
-        table.to_parquet(part, compression="zstd", index=False)
-    write_text_whole(
-        folder / SPLIT_FILE, json.dumps(record | {"hash": digest.hexdigest()}, indent=1, sort_keys=True) + "\n"
-    )
-    return digest.hexdigest()

@@ -49,7 +49,10 @@ class Closure:
     @cached_property
     def digest(self) -> str:
         """One SHA-256 of every file's name and bytes, every library's version and the Python that runs them."""
-        told = [*((name, _file_hash(path, _stamp(path))) for name, path in self.named), *sorted(self.versions().items())]
+        told = [
+            *((name, _file_hash(path, _stamp(path))) for name, path in self.named),
+            *sorted(self.versions().items()),
+        ]
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         return hashlib.sha256(json.dumps([python, told]).encode()).hexdigest()
 
@@ -87,7 +90,9 @@ def closure_of(*starts: str | Path, declared: Sequence[Path] = (), roots: Sequen
                 libraries.update(_distributions(name.split(".")[0]))
     for path in declared:
         if not path.is_file():
-            raise UserError("no such file", where=path, expected="a file that the card declares", remedy="mend its name")
+            raise UserError(
+                "no such file", where=path, expected="a file that the card declares", remedy="mend its name"
+            )
         seen[path] = f"declared {path.name}"
     return Closure(tuple(sorted((name, path) for path, name in seen.items())), tuple(sorted(libraries)))
 
@@ -116,7 +121,9 @@ def _root_of(start: str | Path, known: Sequence[Root]) -> tuple[Root, str]:
             return root, start
     spec = find_spec(top)
     places = list(spec.submodule_search_locations or []) if spec else []
-    folder = Path(places[0]).resolve().parent if places else Path((spec.origin if spec else None) or ".").resolve().parent
+    folder = (
+        Path(places[0]).resolve().parent if places else Path((spec.origin if spec else None) or ".").resolve().parent
+    )
     return Root(folder, (top,)), start
 
 

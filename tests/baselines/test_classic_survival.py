@@ -15,16 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from baselines.cox_clinical import RIDGE, CoxClinical
-from baselines.cox_elastic_net import INNER_FOLDS, L1_RATIO, CoxElasticNet, choose_penalty, partial_log_likelihood
-from baselines.kaplan_meier import KaplanMeier
-from baselines.random_survival_forest import SMALLEST_LEAF, TIME_POINTS, TREES, RandomSurvivalForest, on_grid
-from baselines.shared.survival_answer import CURVE_POINTS, curve_times, event_times, surv, with_curves
-from baselines.shared.survival_features import Standardiser, fitted_standardiser, with_missing_flags
-from baselines.shuffled_survival import ShuffledSurvival
-from baselines.survival_oracle import SurvivalOracle
-from baselines.survival_oracle_genome import SurvivalOracleGenome
-from baselines.survival_oracle_image import SurvivalOracleImage
+from baselines.survival.cox_clinical import RIDGE, CoxClinical
+from baselines.survival.cox_elastic_net import INNER_FOLDS, L1_RATIO, CoxElasticNet, choose_penalty, partial_log_likelihood
+from baselines.survival.kaplan_meier import KaplanMeier
+from baselines.survival.random_survival_forest import SMALLEST_LEAF, TIME_POINTS, TREES, RandomSurvivalForest, on_grid
+from baselines.survival.parts.answer import CURVE_POINTS, curve_times, event_times, surv, with_curves
+from baselines.survival.parts.features import Standardiser, fitted_standardiser, with_missing_flags
+from baselines.survival.shuffled_survival import ShuffledSurvival
+from baselines.survival.survival_oracle import SurvivalOracle
+from baselines.survival.survival_oracle_genome import SurvivalOracleGenome
+from baselines.survival.survival_oracle_image import SurvivalOracleImage
 from protocols.contract import Settings
 from protocols.errors import UserError
 from protocols.metrics.concordance import harrell
@@ -205,7 +205,7 @@ def test_forest_is_scikit_survivals_on_the_filled_table() -> None:
 
 
 def test_grid_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("baselines.random_survival_forest.TIME_POINTS", 3)
+    monkeypatch.setattr("baselines.survival.random_survival_forest.TIME_POINTS", 3)
     time = np.array([1, 2, 3, 4, 5, 0.5, 1.5, 3, 4.5, 9])
     event = np.array([True] * 5 + [False] * 5)
     assert on_grid(time, event).tolist() == [1, 3, 3, 5, 5, 0.5, 1, 3, 3, 5]
@@ -219,7 +219,7 @@ def test_grid_keeps_the_life_table(seed: int, n: int, points: int) -> None:
     time, event = rng.integers(1, 40, n).astype(float), rng.random(n) < 0.6
     event[0] = True
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("baselines.random_survival_forest.TIME_POINTS", points)
+        patch.setattr("baselines.survival.random_survival_forest.TIME_POINTS", points)
         moved = on_grid(time, event)
     assert (moved > 0).all()
     grid = event_times(time, event, points)

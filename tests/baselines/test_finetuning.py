@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.shared.finetuning import (
+from baselines.training.finetuning import (
     Regressor,
     augmented,
     channel_statistics,
@@ -14,8 +14,8 @@ from baselines.shared.finetuning import (
     gene_means,
     squared_error,
 )
-from baselines.st_net import STNet
-from baselines.st_net_own_target import log_fraction
+from baselines.expression.st_net import STNet
+from baselines.expression.st_net_own_target import log_fraction
 from protocols.contract import Settings
 from protocols.expression.toy import inputs_of, toy_training
 

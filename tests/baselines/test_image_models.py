@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.shared.stain_colours import DAB, HAEMATOXYLIN, mixed, stain_matrix, unmixed
+from baselines.staining.parts.stain_colours import DAB, HAEMATOXYLIN, mixed, stain_matrix, unmixed
 from protocols.contract import HasWeights, Settings
 from protocols.errors import UserError
 from protocols.staining.contract import ImageModel
@@ -104,7 +104,7 @@ def test_the_same_twice_and_another_seed_differs(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_passes_of_several_patches_say_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a GPU does: several at once, filled up with repeats."""
-    import baselines.shared.image_answer as answers
+    import baselines.staining.parts.answer as answers
 
     model, rows, alone = of(name), np.array([1, 3, 0]), None
     alone = model.predict(ASKED, rows).astype(int)

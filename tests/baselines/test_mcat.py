@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from baselines.attention_mil import AttentionMIL
-from baselines.mcat_past_multi import McatPASTMulti
-from baselines.mcat_resnet50 import McatResNet50
+from baselines.survival.attention_mil import AttentionMIL
+from baselines.survival.mcat_past_multi import McatPASTMulti
+from baselines.survival.mcat_resnet50 import McatResNet50
 from baselines.registry import BUILTIN, load_model_class
-from baselines.shared import survival_blocks
-from baselines.shared.discrete_survival import DiscreteSurvival
-from baselines.snn import SNN
+from baselines.networks import survival_blocks
+from baselines.survival.parts.discrete_survival import DiscreteSurvival
+from baselines.survival.snn import SNN
 from protocols.contract import Settings
 from protocols.metrics.concordance import harrell
 from protocols.survival.contract import PatientInputs, SurvivalPrediction
@@ -163,7 +163,7 @@ def test_the_scale_of_an_encoder_does_not_matter(cohort: SurvivalTrainingView) -
 
 def test_one_image_head_for_every_encoder() -> None:
     """MCAT is frozen and the encoder swapped: only the card may differ."""
-    from baselines.shared.mcat import Mcat
+    from baselines.survival.parts.mcat import Mcat
 
     for name in (name for name in BUILTIN if name.startswith("mcat_")):
         model = load_model_class(name, {}, Path())

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import past_model.settings
-from baselines.past import PAST, pairs_of
-from baselines.past_faithful import PASTFaithful
+from baselines.expression.past import PAST, pairs_of
+from baselines.expression.past_faithful import PASTFaithful
 from past_model.pretraining import build
 from past_model.settings import CORRECTED, FAITHFUL
 from past_model.tokens import RankTokeniser

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from baselines.sequoia_vis import SequoiaViS
-from baselines.sequoia_vis_first_tile import SequoiaViSFirstTile
+from baselines.bulk.sequoia_vis import SequoiaViS
+from baselines.bulk.sequoia_vis_first_tile import SequoiaViSFirstTile
 from protocols.contract import Settings
 from protocols.seeds import generator
 from protocols.spatial.windows import MapOfWindows, Windows, lay_windows

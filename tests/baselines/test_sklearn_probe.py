@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from baselines.registry import load_model_class
-from baselines.shared.sklearn_probe import parse_line, sklearn_model
+from baselines.expression.parts.sklearn_probe import parse_line, sklearn_model
 from protocols.errors import UserError
 from protocols.expression.toy import inputs_of, toy_training
 

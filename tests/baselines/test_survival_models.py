@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from baselines.registry import BUILTIN, load_model_class
-from baselines.shared.survival_blocks import FULL, MINI, Batch, CoAttention, SurvivalSizes
-from baselines.shared.survival_loss import bin_edges, bins_of, nll, risk_of, survival_of
-from baselines.shared.survival_networks import DeepSets, Mcat
-from baselines.shared.survival_training import (
+from baselines.networks.survival_blocks import FULL, MINI, Batch, CoAttention, SurvivalSizes
+from baselines.training.survival_loss import bin_edges, bins_of, nll, risk_of, survival_of
+from baselines.networks.survival_networks import DeepSets, Mcat
+from baselines.training.survival_training import (
     BagCache,
     Patients,
     Targets,

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from baselines.uni_hest import UNIHest
+from baselines.expression.uni_hest import UNIHest
 from protocols.expression.toy import inputs_of, toy_training
 
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from baselines.sequoia_vis import SequoiaViS
-from baselines.shared.embedding import to_input
-from baselines.shared.encoders import build_encoder, encoder_spec
+from baselines.bulk.sequoia_vis import SequoiaViS
+from baselines.encoders.embedding import to_input
+from baselines.encoders.entries import encoder_spec
+from baselines.encoders.modules import build_encoder
 from protocols.bulk.views import SlideView
 from protocols.contract import FloatArray, Settings
 from protocols.seeds import generator

@@ -24,7 +24,7 @@ NETWORKS = ("ihc_unet", "pix2pix", "reggan", "reggan_nc", "improved_diffusion", 
 class Honest:
     """Each pixel's colour decides: least squares, patch by patch."""
 
-    card = Card(name="subject", title="Honest", task="image")
+    card = Card(name="subject", title="Honest", task="staining")
 
     def fit(self, train: PatchTraining) -> None:
         self.gram, self.moment = 1e-6 * np.eye(4), np.zeros((4, 3))

@@ -16,9 +16,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from baselines.ihc_unet import IhcUNet
-from baselines.shared import image_training
-from baselines.shared.image_pairs import Plan
+from baselines.staining.ihc_unet import IhcUNet
+from baselines.training import image_training
+from baselines.staining.parts.pairs import Plan
 from protocols.contract import Card
 from protocols.errors import UserError
 from protocols.metrics.image_similarity import PSNR_CAP_DB, psnr
@@ -441,7 +441,7 @@ class Floats:
     """A model of somebody's that forgets to round."""
 
     card: ClassVar[Card] = Card(
-        name="floats", title="Floats", task="image", licence="none", training_overlap="none", summary="A test."
+        name="floats", title="Floats", task="staining", licence="none", training_overlap="none", summary="A test."
     )
 
     def fit(self, train: Any) -> None:

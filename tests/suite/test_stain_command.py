@@ -19,7 +19,7 @@ from protocols.phantom.image_file import write_he_image
 from suite.config import read_config
 from suite.ihc.cohorts import read_ihc_cohort
 from suite.ihc.new_model_template import image_template
-from suite.ihc.stain_command import fit_on_all, fitted_cohort, model_mpp, stain_slide_command, window_embedder
+from suite.tools.stain_command import fit_on_all, fitted_cohort, model_mpp, stain_slide_command, window_embedder
 from suite.places import IHC
 from tests.protocols.staining.trees import Tree, field_of, write_tree
 
@@ -87,7 +87,7 @@ def test_a_slide_is_stained_and_what_was_done_is_said(tmp_path: Path) -> None:
 
 
 def load_fitted() -> Any:
-    from suite.ihc.stain_command import image_model_class
+    from suite.tools.stain_command import image_model_class
 
     config = read_config()
     return fit_on_all(config, fitted_cohort(config, "tiny", "ER"), "ER", "mine", image_model_class(config, "mine"))
@@ -105,7 +105,7 @@ def test_all_pairs_are_fitted_on_with_their_embedding_and_the_workspace_stays() 
 
     from protocols.contract import Card
 
-    Looks.card = Card(name="looks", title="Looks", task="image", encoder="uni")
+    Looks.card = Card(name="looks", title="Looks", task="staining", encoder="uni")
     config = read_config()
     store = fitted_cohort(config, "tiny", "ER")
     fit_on_all(config, store, "ER", "looks", Looks)

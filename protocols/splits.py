@@ -42,6 +42,11 @@ class Fold:
         return {role: rows for role, rows in found.items() if role != "validation" or len(rows)}
 
 
+def every_role(fold: Fold) -> tuple[RowArray, RowArray, RowArray]:
+    """Rows by role in the order of ``ROLES``, whether or not anybody is kept for stopping."""
+    return fold.train, fold.validation, fold.test
+
+
 @dataclass(frozen=True)
 class Exclusion:
     """Something of the cohort that the protocol does not use, and why."""

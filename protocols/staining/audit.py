@@ -6,19 +6,18 @@ All markers are looked at together, since one patient's ER and PR sections are c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols.contract import RowArray
-from protocols.findings import Finding, Verdict
+from protocols.findings import Finding, FoldFacts, RoleFacts
 from protocols.images.patch_images import decode
+from protocols.splits import ROLES, Exclusion, Fold, every_role
 from protocols.staining.cohort import overlap
-from protocols.staining.splits import ROLES, IhcFold, IhcSplit
 from protocols.staining.store import IhcStore
+from protocols.task import Question
 
 SIGNATURE = 16
 """Side of a quarter patch's signature in pixels."""
@@ -33,7 +32,7 @@ FLAT = 4.0
 CHUNK = 2048
 
 
-def audit_ihc(store: IhcStore, folds: Sequence[IhcFold], *, perceptual: bool = False) -> list[Finding]:
+def audit_ihc(store: IhcStore, folds: Sequence[Fold], *, perceptual: bool = False) -> list[Finding]:
     """Every check of the folds, which hold rows of the store.
 
     ``perceptual`` also decodes every H&E image and compares quarters of patches across roles: it finds shared tissue
@@ -72,36 +71,32 @@ def audit_ihc(store: IhcStore, folds: Sequence[IhcFold], *, perceptual: bool = F
     return findings
 
 
-def ihc_audit_report(
-    store: IhcStore, split: IhcSplit, findings: Sequence[Finding], *, protocol: str, version: str
-) -> dict[str, Any]:
-    """What the stage writes: the findings, every fold's size by role and marker, and who was left out."""
-    found = {finding.verdict for finding in findings}
-    verdict: Verdict = "fail" if "fail" in found else "unverifiable" if "unverifiable" in found else "pass"
-    return {
-        "protocol": protocol,
-        "version": version,
-        "cohort": store.hash,
-        "verdict": verdict,
-        "findings": [asdict(finding) for finding in findings],
-        "excluded": [asdict(item) for item in (*store.excluded, *split.excluded)],
-        "folds": [_described(store, fold) for fold in split.folds],
-    }
+def audit(question: Question) -> tuple[list[Finding], list[FoldFacts]]:
+    """Every check of the cohort's folds, and what each fold holds; by look on phantoms alone, since it takes long."""
+    store, split = question.cohort.store, question.split
+    findings = audit_ihc(store, split.folds, perceptual=store.phantom)
+    return findings, [_facts(store, fold) for fold in split.folds]
 
 
-def _described(store: IhcStore, fold: IhcFold) -> dict[str, Any]:
-    described: dict[str, Any] = {"fold": fold.name}
-    for role, rows in zip(ROLES, fold.roles(), strict=True):
-        described[f"{role}_patients"] = sorted(set(store.patient[rows].tolist()))
-        described[f"{role}_patches"] = {marker: len(store.rows_of(marker, rows)) for marker in store.markers}
-    return described
+def excluded(question: Question) -> list[Exclusion]:
+    """What reading left out."""
+    return list(question.cohort.store.excluded)
 
 
-def _unsound(store: IhcStore, folds: Sequence[IhcFold]) -> str | None:
+def _facts(store: IhcStore, fold: Fold) -> FoldFacts:
+    roles = []
+    for role, rows in fold.roles().items():
+        patients = tuple(sorted(set(store.patient[rows].tolist())))
+        counts = {f"patches of {marker}": len(store.rows_of(marker, rows)) for marker in store.markers}
+        roles.append(RoleFacts(role, len(rows), patients, counts))
+    return FoldFacts(fold.name, tuple(roles))
+
+
+def _unsound(store: IhcStore, folds: Sequence[Fold]) -> str | None:
     if not folds:
         return "no fold"
     for fold in folds:
-        for role, rows in zip(ROLES, fold.roles(), strict=True):
+        for role, rows in zip(ROLES, every_role(fold), strict=True):
             if not len(rows):
                 return f"fold {fold.name}: no {role} patch"
             if rows[0] < 0 or rows[-1] >= len(store) or (np.diff(rows) <= 0).any():
@@ -113,13 +108,13 @@ def _called(store: IhcStore, row: int) -> str:
     return f"{store.marker[row]} patch {store.name_of[row]}"
 
 
-def _pairs(fold: IhcFold) -> Iterator[tuple[str, RowArray, str, RowArray]]:
+def _pairs(fold: Fold) -> Iterator[tuple[str, RowArray, str, RowArray]]:
     """Every two roles of a fold: a patch kept for stopping chooses the model, so it may not be trained on either."""
-    for (role, rows), (other, others) in combinations(zip(ROLES, fold.roles(), strict=True), 2):
+    for (role, rows), (other, others) in combinations(zip(ROLES, every_role(fold), strict=True), 2):
         yield role, rows, other, others
 
 
-def _two_roles(store: IhcStore, folds: Sequence[IhcFold]) -> str | None:
+def _two_roles(store: IhcStore, folds: Sequence[Fold]) -> str | None:
     for fold in folds:
         for role, rows, other, others in _pairs(fold):
             shared = np.intersect1d(rows, others)
@@ -129,7 +124,7 @@ def _two_roles(store: IhcStore, folds: Sequence[IhcFold]) -> str | None:
     return None
 
 
-def _tests(store: IhcStore, folds: Sequence[IhcFold]) -> str | None:
+def _tests(store: IhcStore, folds: Sequence[Fold]) -> str | None:
     rows, times = np.unique(np.concatenate([fold.test for fold in folds]), return_counts=True)
     if (times > 1).any():
         return f"{_called(store, int(rows[times > 1][0]))} is tested {times.max()} times"
@@ -137,16 +132,16 @@ def _tests(store: IhcStore, folds: Sequence[IhcFold]) -> str | None:
     return f"{_called(store, int(missing[0]))} is never tested, {len(missing)} in all" if len(missing) else None
 
 
-def _missing_marker(store: IhcStore, folds: Sequence[IhcFold]) -> str | None:
+def _missing_marker(store: IhcStore, folds: Sequence[Fold]) -> str | None:
     for fold in folds:
-        for role, rows in zip(ROLES, fold.roles(), strict=True):
+        for role, rows in zip(ROLES, every_role(fold), strict=True):
             for marker in store.markers:
                 if not len(store.rows_of(marker, rows)):
                     return f"fold {fold.name}: no {marker} patch to {role if role == 'test' else role + ' on'}"
     return None
 
 
-def _patients(store: IhcStore, folds: Sequence[IhcFold]) -> Finding:
+def _patients(store: IhcStore, folds: Sequence[Fold]) -> Finding:
     name = "no patient in two roles"
     for fold in folds:
         for role, rows, other, others in _pairs(fold):
@@ -154,7 +149,7 @@ def _patients(store: IhcStore, folds: Sequence[IhcFold]) -> Finding:
             if shared:
                 detail = f"fold {fold.name}: patient {min(shared)} is in {role} and {other}, {len(shared)} in all"
                 return Finding(name, "fail", detail)
-    used = np.unique(np.concatenate([rows for fold in folds for rows in fold.roles()]))
+    used = np.unique(np.concatenate([rows for fold in folds for rows in every_role(fold)]))
     unknown = used[store.patient[used] == ""]
     if len(unknown):
         first = _called(store, int(unknown[0]))
@@ -162,7 +157,7 @@ def _patients(store: IhcStore, folds: Sequence[IhcFold]) -> Finding:
     return Finding(name, "pass", f"{len(store.patients)} patients by id, over all markers")
 
 
-def _overlaps(store: IhcStore, folds: Sequence[IhcFold]) -> str | None:
+def _overlaps(store: IhcStore, folds: Sequence[Fold]) -> str | None:
     """Windows of one subregion overlap where both row and column differ by less than a side."""
     table = store.table
     regions: dict[tuple[str, str], dict[tuple[int, int], list[int]]] = {}
@@ -184,7 +179,7 @@ def _overlaps(store: IhcStore, folds: Sequence[IhcFold]) -> str | None:
     return None
 
 
-def _same_bytes(store: IhcStore, folds: Sequence[IhcFold]) -> str | None:
+def _same_bytes(store: IhcStore, folds: Sequence[Fold]) -> str | None:
     hashes = store.table[["he_sha256", "ihc_sha256"]].to_numpy(np.str_)
     for fold in folds:
         for role, rows, other, others in _pairs(fold):
@@ -250,7 +245,7 @@ def alike_quarters(signatures: NDArray[np.float32], owner: RowArray) -> NDArray[
     return np.concatenate(found)
 
 
-def _same_look(store: IhcStore, folds: Sequence[IhcFold]) -> str | None:
+def _same_look(store: IhcStore, folds: Sequence[Fold]) -> str | None:
     pairs = alike_quarters(*quarter_signatures(store, np.arange(len(store), dtype=np.int64)))
     for fold in folds:
         roles = _role_of(store, fold)[pairs]
@@ -264,9 +259,9 @@ def _same_look(store: IhcStore, folds: Sequence[IhcFold]) -> str | None:
     return None
 
 
-def _role_of(store: IhcStore, fold: IhcFold) -> NDArray[np.int64]:
+def _role_of(store: IhcStore, fold: Fold) -> NDArray[np.int64]:
     """Place in ``ROLES`` of every patch, -1 for none."""
     role_of = np.full(len(store), -1, dtype=np.int64)
-    for index, rows in enumerate(fold.roles()):
+    for index, rows in enumerate(every_role(fold)):
         role_of[rows] = index
     return role_of

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +40,7 @@ class IhcStore:
             raise UserError(
                 "no cohort here", where=path, expected="a stored cohort of patches", remedy="run `dvc repro`"
             ) from None
-        self.folder, self.root, self.hash = folder, root, str(record["hash"])
+        self.folder, self.root = folder, root
         self.name, self.phantom = str(record["name"]), bool(record["phantom"])
         self.markers: tuple[str, ...] = tuple(record["markers"])
         self.stride_share = float(record["stride_share"])
@@ -127,10 +126,9 @@ def write_ihc_store(
 ) -> IhcStore:
     """Store a cohort's listing; ``cohort.json`` comes last, so a folder that has it is whole.
 
-    Tiles are ``tile_px`` wide and cover ``source_px`` (default: as many) of the patch. The hash covers the listing,
-    every byte of every image and every DAB value. Raises :class:`UserError` where no patch holds a tile.
+    Tiles are ``tile_px`` wide and cover ``source_px`` (default: as many) of the patch; the listing holds every image's
+    hash. Raises :class:`UserError` where no patch holds a tile.
     """
-    (folder / COHORT_FILE).unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     tile = TileSize(tile_px, source_px or tile_px)
     fit = [patch for patch in cohort.patches if min(patch.width, patch.height) >= tile.source]
@@ -157,16 +155,11 @@ def write_ihc_store(
         "patches": len(fit),
         "excluded": [asdict(item) for item in excluded],
     }
-    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
-    for row in table.itertuples(index=False):
-        digest.update(json.dumps([_plain(value) for value in row]).encode())
     with written_whole(folder / DAB_FILE) as part, part.open("wb") as file:
         for values in _dab(cohort.root, fit):
-            digest.update(values)
             file.write(values)
     with written_whole(folder / PATCHES_FILE) as part:
         table.to_parquet(part, compression="zstd", index=False)
-    record["hash"] = digest.hexdigest()
     write_text_whole(folder / COHORT_FILE, json.dumps(record, indent=1) + "\n")
     return IhcStore(folder, cohort.root)
 
@@ -191,7 +184,3 @@ def _dab(root: Path, patches: Iterable[PatchPair]) -> Iterator[bytes]:
     for patch in patches:
         if patch.label is not None:
             yield read_dab(root, patch.label).astype("<f4").tobytes()
-
-
-def _plain(value: Any) -> str | int:
-    return value if isinstance(value, str) else int(value)

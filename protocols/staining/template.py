@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-IMAGE_TEMPLATE = '''"""{title}: say here in one line what is new about it."""
+TEMPLATE = '''"""{title}: say here in one line what is new about it."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ class {class_name}:
     card = Card(
         name="{name}",
         title="{title}",
-        task="image",
+        task="staining",
         training_overlap="unknown",
     )
 
@@ -42,10 +42,7 @@ class {class_name}:
         r, g, b = images.reshape(-1, 3).T / 255.0
         return np.stack([np.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, g * b, b * r], axis=1)
 '''
-"""For ``str.format``: ``name``, ``class_name``, ``title``, like the templates of :mod:`suite.new_model`."""
 
 
-def image_template(name: str, class_name: str) -> str:
-    """The text of ``<name>.py``."""
-    title = name.replace("_", " ").capitalize()
-    return IMAGE_TEMPLATE.format(name=name, class_name=class_name, title=title)
+def template() -> str:
+    return TEMPLATE

@@ -1,10 +1,8 @@
-"""The contract tests of virtual-staining models: the same for built-in ones and for a newcomer (``slide2omics
-check``)."""
+"""The contract tests of virtual-staining models: the same for built-in ones and for a newcomer."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from protocols.contract import Card, CropArray, RowArray, Settings
+from protocols.contract_checks import check_card, known_global_state, require
 from protocols.staining.contract import ImageModel
 from protocols.staining.toy import inputs_of, mean_image, reader_of, take, toy_patches
 from protocols.staining.views import PatchTrainingView, PatchView
-from suite.conformance import CheckResult, check_card, known_global_state, require, results_of
+from protocols.task import Check
 
 CLOSE = 1
 """Grey levels: rounding may move a pixel by one where patches are computed in other batches, and by no more."""
@@ -27,30 +26,26 @@ class Killed(BaseException):
     """Stands for a process that ends in the middle of training; no model may catch it."""
 
 
-def check_image_model(
-    model_class: type[ImageModel], name: str, settings: Settings | None = None
-) -> Iterator[CheckResult]:
-    """Run every contract test on made-up patches; one failing does not hide the others.
+def checks(model_class: type[ImageModel], name: str, settings: Settings) -> list[tuple[str, Check]]:
+    """Every contract test on made-up patches.
 
-    Last comes the PSNR on the toy's test patches beside that of the H&E itself and of the mean training image, which is
-    said and never fails: a model that learns nothing lies below them.
+    The last says the PSNR on the toy's test patches beside that of the H&E itself and of the mean training image, and
+    never fails: a model that learns nothing lies below them.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        run = _Run(model_class, settings or Settings(), Path(folder))
-        yield from results_of(
-            [
-                ("the card is complete and carries the model's name", lambda: check_card(model_class, name, "image")),
-                ("fit and predict answer with 8-bit RGB images of the right shape", run.answers),
-                ("the same seed gives the same bytes twice", run.deterministic),
-                ("the order of test patches does not matter", run.order),
-                ("a patch's answer does not depend on its companions", run.alone),
-                ("IHC of patches outside the training rows changes nothing", run.blind),
-                ("fitting again starts afresh", run.refit),
-                ("a training that was killed and resumes ends with the same bytes", run.resume),
-                ("global random state is left as found", run.global_state),
-            ]
-        )
-        yield CheckResult(run.psnr(), "")
+    folder = tempfile.TemporaryDirectory()  # removed with the checks that hold it
+    run = _Run(model_class, settings, Path(folder.name), folder)
+    return [
+        ("the card is complete and carries the model's name", lambda: check_card(model_class, name, "staining")),
+        ("fit and predict answer with 8-bit RGB images of the right shape", run.answers),
+        ("the same seed gives the same bytes twice", run.deterministic),
+        ("the order of test patches does not matter", run.order),
+        ("a patch's answer does not depend on its companions", run.alone),
+        ("IHC of patches outside the training rows changes nothing", run.blind),
+        ("fitting again starts afresh", run.refit),
+        ("a training that was killed and resumes ends with the same bytes", run.resume),
+        ("global random state is left as found", run.global_state),
+        (f"how near the answers come {SAID}", run.psnr),
+    ]
 
 
 class _Run:
@@ -59,8 +54,8 @@ class _Run:
     As in the pipeline, a model gets what its card names, a new instance for every fold, and a folder of its own.
     """
 
-    def __init__(self, model_class: type[ImageModel], settings: Settings, folder: Path) -> None:
-        self.model_class, self.folder = model_class, folder
+    def __init__(self, model_class: type[ImageModel], settings: Settings, folder: Path, held: object) -> None:
+        self.model_class, self.folder, self._held = model_class, folder, held
         self.card = getattr(model_class, "card", None)
         self.truth = toy_patches(settings=settings)
         self.data = self._as_declared(self.truth)

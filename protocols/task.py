@@ -248,11 +248,9 @@ class Task:
     notices: Part | None = None
     boards_in: Part | None = None
     columns: tuple[str, ...] = ()
-    """Columns that a stranger's table must have; empty: answers are handed in as a folder."""
-
-    @property
-    def by_folder(self) -> bool:
-        return not self.columns
+    """Columns that a stranger's table must have, whatever its protocol."""
+    by_folder: bool = False
+    """Answers are handed in as a folder and not as a table."""
 
 
 def refuse_unknown_cohort(name: str, known: Mapping[str, Any], *, where: object) -> None:

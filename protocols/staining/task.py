@@ -28,4 +28,5 @@ TASK = Task(
     units=Part("protocols.staining.units:units"),
     checks=Part("protocols.staining.checks:checks"),
     template=Part("protocols.staining.template:template"),
+    by_folder=True,
 )

@@ -7,10 +7,9 @@ such slides and HE2RNA pads them with zeros that count as tiles; here they are k
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,17 @@ from numpy.typing import NDArray
 from protocols.bulk.contract import GroupedBy, SuperTiles
 from protocols.contract import FloatArray, RowArray
 from protocols.errors import UserError
-from protocols.files import sha256_of_files, write_text_whole, written_whole
-from protocols.images.tiling import TileRows
+from protocols.images.tiling import TileRows, read_tiles, tile_crops
 from protocols.progress import track
+from protocols.spatial.store import SectionsStore
 from protocols.survival.cohort import SlideFile
-from suite.config import Config
-from suite.places import EMBEDDINGS
-from suite.stages.encoder_sources import repository
+from protocols.task import CropSet, Opened
 
+TILES = "tiles"
+"""The only set of crops of a cohort."""
 KMEANS_SEED = 0
 """SEQUOIA's released ``random_state``; ``n_init`` is scikit-learn's default, one start of k-means++."""
+NOTE_FILE = "super_tiles.json"
 PARTS = ("features", "coordinates", "present", "mean")
 
 
@@ -84,38 +84,17 @@ def read_slide_tiles(
             yield SlideTiles(np.array(array[rows], dtype=np.float32), tiles.xy_px[rows])
 
 
-def super_tile_stem(config: Config, kind: str, name: str, encoder: str, content: str) -> Path:
-    """The common beginning of the files that hold a cohort's super-tiles; ``content`` is the hash of its features."""
-    key = {
-        "features": content,
-        "places": config.bulk.super_tiles,
-        "sources": sha256_of_files([repository() / "suite/bulk/super_tiles.py"], repository()),
-    }
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    return EMBEDDINGS / kind / name / f"{encoder}-super-{digest[:16]}"
-
-
-def make_super_tiles(stem: Path, label: str, slides: Iterator[SlideTiles], n: int, places: int) -> dict[str, Any]:
-    """Write the arrays of ``n`` slides one by one; the note comes last and counts slides with fewer tiles than K."""
-    note = stem.with_suffix(".json")
-    if note.exists():
-        found: dict[str, Any] = json.loads(note.read_text())
-        return found
+def make_super_tiles(folder: Path, label: str, slides: Iterator[SlideTiles], n: int, places: int) -> None:
+    """Write the arrays of ``n`` slides one by one; the note counts slides with fewer tiles than K."""
     first = next(slides)
     width, short, tiles = first.features.shape[1], 0, 0
     shapes = {"features": (n, places, width), "coordinates": (n, places, width), "mean": (n, width)}
-    with (
-        written_whole(_part(stem, "features")) as features,
-        written_whole(_part(stem, "coordinates")) as coordinates,
-        written_whole(_part(stem, "mean")) as mean,
-        written_whole(_part(stem, "present")) as present,
-    ):
-        paths = {"features": features, "coordinates": coordinates, "mean": mean}
+    if n:
         arrays = {
-            part: np.lib.format.open_memmap(paths[part], mode="w+", dtype=np.float32, shape=shape)
+            part: np.lib.format.open_memmap(_part(folder, part), mode="w+", dtype=np.float32, shape=shape)
             for part, shape in shapes.items()
         }
-        there = np.lib.format.open_memmap(present, mode="w+", dtype=np.bool_, shape=(2, n, places))
+        there = np.lib.format.open_memmap(_part(folder, "present"), mode="w+", dtype=np.bool_, shape=(2, n, places))
         for number, slide in enumerate(track(range(n), f"{label}: super-tiles")):
             one = first if slide == 0 else next(slides)
             if one.features.shape[1] != width:
@@ -130,17 +109,16 @@ def make_super_tiles(stem: Path, label: str, slides: Iterator[SlideTiles], n: in
                 arrays["coordinates"][number], there[1, number] = group_means(one.features, one.xy, places)
         for array in (*arrays.values(), there):
             array.flush()
-    record = {"stem": stem.as_posix(), "width": width, "slides": n, "tiles": tiles, "fewer_than_places": short}
-    write_text_whole(note, json.dumps(record, sort_keys=True))
-    return record
+    record = {"width": width, "slides": n, "tiles": tiles, "fewer_than_places": short}
+    (folder / NOTE_FILE).write_text(json.dumps(record, sort_keys=True), encoding="utf-8")
 
 
 class SuperTileFiles:
     """Reads super-tiles through memory maps: a batch of slides is all that is held."""
 
-    def __init__(self, stem: Path) -> None:
-        self._arrays = {part: np.load(_part(stem, part), mmap_mode="r", allow_pickle=False) for part in PARTS}
-        self._stem = stem
+    def __init__(self, folder: Path) -> None:
+        self._arrays = {part: np.load(_part(folder, part), mmap_mode="r", allow_pickle=False) for part in PARTS}
+        self._folder = folder
 
     @property
     def width(self) -> int:
@@ -151,7 +129,7 @@ class SuperTileFiles:
         if not present.any(axis=1).all():
             raise UserError(
                 "tiles without places cannot be grouped by them",
-                where=str(self._stem),
+                where=str(self._folder),
                 expected="slides as images",
                 remedy="use a model that groups by features, or hand in images",
             )
@@ -161,5 +139,24 @@ class SuperTileFiles:
         return np.array(self._arrays["mean"][rows])
 
 
-def _part(stem: Path, part: str) -> Path:
-    return stem.with_name(f"{stem.name}-{part}.npy")
+def _part(folder: Path, part: str) -> Path:
+    return folder / f"{part}.npy"
+
+
+def derive(opened: Opened, encoder: str, embeddings: Mapping[str, Path], folder: Path) -> None:
+    """The super-tiles of a cohort's slides; sections have none: their windows are made of tiles as they are."""
+    if isinstance(opened.store, SectionsStore):
+        return
+    slides, tiles = opened.store.slides, read_tiles(opened.folder)
+    read = read_slide_tiles(slides, opened.entry.root, encoder, tiles, embeddings.get(TILES))
+    make_super_tiles(folder, opened.name, read, len(slides), opened.settings.super_tiles)
+
+
+def crops(opened: Opened) -> list[CropSet]:
+    """The tiles of every slide or section that is an image."""
+    return tile_crops(TILES, opened.folder, opened.store.slides, opened.entry.root, opened.settings.tile)
+
+
+def serves(opened: Opened, encoder: str) -> bool:
+    """Whether every slide can be embedded or is a precomputed bag of this encoder."""
+    return all(slide.kind == "image" or slide.encoder == encoder for slide in opened.store.slides)

@@ -6,58 +6,51 @@ from pathlib import Path
 
 import numpy as np
 
-from protocols.errors import UserError
 from protocols.expression.cohort import SlideData
 from protocols.images.image import open_image
 from protocols.images.tiling import TileRows, lay_tiles, read_tiles, write_tiles
 from protocols.metrics.spatial_maps import TileGrid, four_nearest, log_normalised, median_3x3
+from protocols.names import safe_name
 from protocols.progress import track
 from protocols.readers.manifest import read_manifest
 from protocols.readers.readers import read_slide
-from protocols.spatial.store import Section, SectionsStore, Thumbnail, write_sections
+from protocols.spatial.store import Section, Thumbnail, write_sections
 from protocols.splits import Exclusion
 from protocols.survival.cohort import SlideFile
-from suite.config import Config, SectionsConfig
-from suite.places import SECTIONS
+from protocols.task import CohortRequest
 
 THUMBNAIL_PX = 600
 EVERY_TILE = 2**31
 
 
-def sections_config(config: Config) -> SectionsConfig:
-    if config.bulk.sections is None:
-        raise UserError(
-            "no sections", where="bulk.sections", expected="sections with spatial transcriptomics", remedy="add them"
-        )
-    return config.bulk.sections
-
-
-def read_sections(config: Config) -> SectionsStore:
-    """Read every section into ``runs/sections``. One of an unknown patient is left out: it might be a training one."""
-    entry = sections_config(config)
+def read_sections(request: CohortRequest, folder: Path) -> None:
+    """Read every section into ``folder``. One of an unknown patient is left out: it might be a training one."""
+    entry = request.entry
     entries = read_manifest(entry.manifest, entry.root, entry.reader)
+    for one in entries:
+        safe_name(one.slide, kind="section", where=entry.manifest)
     excluded = tuple(
         Exclusion(f"section {one.slide}", "its patient is unknown") for one in entries if one.patient is None
     )
-    slides, sections = [], []
     data = [read_slide(entry.reader, one, entry.root) for one in track(entries, "reading sections") if one.patient]
+    slides = []
     for one in data:
         path = one.image.relative_to(entry.root).as_posix()
         slides.append(SlideFile(one.entry.slide, str(one.entry.patient), path, mpp=one.mpp))
     # Of a section every tile is wanted: a random draw, which a slide is content with, would leave holes in its map.
-    tile = config.bulk.tile.model_copy(update={"max_tiles": EVERY_TILE})
-    write_tiles(SECTIONS, lay_tiles("sections", tuple(slides), entry.root, tile, config.seed))
-    tiles = read_tiles(SECTIONS)
+    tile = request.settings.tile.model_copy(update={"max_tiles": EVERY_TILE})
+    write_tiles(folder, lay_tiles("sections", tuple(slides), entry.root, tile, request.seed))
+    tiles = read_tiles(folder)
     sections = [_section(one, tiles, number, tile.um) for number, one in enumerate(data)]
-    return write_sections(
-        SECTIONS,
+    write_sections(
+        folder,
         sections,
         tuple(slides),
         root=entry.root,
         phantom=entry.truth is not None,
         tile_um=tile.um,
-        window=entry.window,
-        stride=entry.stride,
+        window=entry.window_side,
+        stride=entry.window_stride,
         thumbnails={one.entry.slide: thumbnail(one.image, one.mpp) for one in data},
         excluded=excluded,
     )
@@ -101,7 +94,3 @@ def thumbnail(path: Path, mpp: float) -> Thumbnail:
     small = np.ascontiguousarray(blocks.mean(axis=(1, 3)).round().astype(np.uint8))
     jpeg = bytes(imagecodecs.jpeg_encode(small, level=80))
     return Thumbnail(jpeg, (small.shape[1], small.shape[0]), mpp * down * factor)
-
-
-def root_of(config: Config) -> Path:
-    return sections_config(config).root

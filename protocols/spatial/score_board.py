@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,88 +11,91 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.bulk.splits import read_bulk_split
-from protocols.bulk.store import BulkStore
+from protocols.bulk.answers import TRAINED, section_genes, slides_file
 from protocols.errors import UserError
-from protocols.files import written_whole
 from protocols.metrics.gene_correlation import pearson_per_gene, top_genes
 from protocols.metrics.spatial_maps import MIN_DISTINCT, TileGrid, distinct_values, neighbour_mean
-from protocols.records import Interval, ScoreRecord
+from protocols.records import UNITS_FILE
 from protocols.seeds import generator
 from protocols.spatial.score import ScoredSection, SpatialScores, score_sections
 from protocols.spatial.store import Section, SectionsStore
 from protocols.spatial.windows import lay_windows
-from suite.bulk.fold import section_genes
-from suite.bulk.scoring import make_record, write_record
-from suite.bulk.sections import sections_config
-from suite.config import Config
-from suite.places import BULK, SECTIONS, SPLITS
+from protocols.task import Question, Scored
 
 Float = NDArray[np.float64]
 MapReader = Callable[[Section, TileGrid, tuple[str, ...], NDArray[np.bool_]], Float]
 """(section, grid of covered tiles, genes, which tiles are covered) -> values ``(tiles, genes)``."""
 
-MAP_CONTROLS = {
-    "map_shuffled": ("Control: the truth's tiles shuffled", "The truth's own values at random places: no map at all."),
-    "map_neighbour_mean": (
-        "Control: mean of the true neighbours",
-        "Each tile gets the mean of the truth at its eight neighbours: smoothness alone, told the truth.",
-    ),
-}
-"""Name to title and summary; they read the truth, so they are made where scores are, not by a model."""
+
+def score(question: Question, answers: Path) -> Scored:
+    """Score one model's maps: ``<answers>/<sections>/<section>.parquet``, beside its answers for slides if it has any."""
+    folder = answers / question.board.cohort
+
+    def read(section: Section, grid: TileGrid, genes: tuple[str, ...], _covered: NDArray[np.bool_]) -> Float:
+        table = pd.read_parquet(folder / f"{section.name}.parquet")
+        return aligned_map(table, grid, genes, f"{question.where}, {section.name}")
+
+    answered = (answers / slides_file(0, TRAINED)).exists()
+    return _as_scored(question, score_with(question, read, own_genes(question, answers) if answered else ()))
 
 
-def evaluated_genes(config: Config) -> tuple[str, ...]:
+def describe(question: Question) -> dict[str, Any]:
+    """What a leaderboard says of sections."""
+    sections: SectionsStore = question.opened(question.board.cohort).store
+    covered = 0
+    for number in range(len(sections.slides)):
+        section = sections.section(number)
+        covered += int(lay_windows(section.row, section.column, sections.window, sections.stride).covered.sum())
+    return {
+        "name": f"{len(sections.slides)} sections, models of {question.board.fitted_on}",
+        "phantom": sections.phantom,
+        "unit": "tile",
+        "n_slides": len(sections.slides),
+        "n_patients": len({slide.patient for slide in sections.slides}),
+        "n_cells": covered,
+        "n_folds": 1,
+        "published_in": list(question.opened(question.board.cohort).entry.published_in or ()),
+    }
+
+
+def evaluated_genes(question: Question) -> tuple[str, ...]:
     """The genes that every model is scored on: the most variable over the bulk cohort's patients, by name.
 
     The cohort's patients are none of the sections', so this looks at no truth. SEQUOIA takes each model's own best 500
     genes on slides; scored beside it as the model's own genes.
     """
-    entry = sections_config(config)
-    store = BulkStore(BULK / entry.of)
+    entry, store = question.opened(question.board.cohort).entry, question.cohort.store
     spread = store.expression(np.arange(len(store.patients))).std(axis=0)
     order = np.argsort(-spread, kind="stable")[: entry.genes]
     return tuple(sorted(store.genes[place] for place in order))
 
 
-def own_genes(config: Config, folder: Path) -> tuple[str, ...]:
+def own_genes(question: Question, answers: Path) -> tuple[str, ...]:
     """A model's best genes on the bulk cohort's test slides, r over all folds' slides together (SEQUOIA, Methods)."""
-    entry = sections_config(config)
-    store = BulkStore(BULK / entry.of)
-    folds, _ = read_bulk_split(SPLITS / "tcga_expression" / entry.of)
+    entry, store = question.opened(question.board.cohort).entry, question.cohort.store
     truth, predicted = [], []
-    for number, fold in enumerate(folds):
+    for number, fold in enumerate(question.split.folds):
         slides = store.slides_of(fold.test)
-        table = pd.read_parquet(folder / "tcga_expression" / entry.of / f"{number:04d}.parquet").set_index("slide")
+        table = pd.read_parquet(answers / slides_file(number, TRAINED)).set_index("slide")
         predicted.append(table.loc[[store.slides[row].slide for row in slides], list(store.genes)].to_numpy(np.float64))
         truth.append(store.expression(store.slide_patient[slides]).astype(np.float64))
     r = pearson_per_gene(np.concatenate(truth), np.concatenate(predicted))
     return tuple(store.genes[place] for place in top_genes(r, min(entry.genes, len(r))))
 
 
-def score_maps(config: Config, manifest: dict[str, Any], folder: Path) -> SpatialScores | None:
-    """Score one model's maps in ``<folder>/<section>.parquet``; None where the model was not asked."""
-    if manifest["cohorts"][sections_config(config).of]["skipped"]:
-        return None
-
-    def read(section: Section, grid: TileGrid, genes: tuple[str, ...], _covered: NDArray[np.bool_]) -> Float:
-        return aligned_map(
-            pd.read_parquet(folder / f"{section.name}.parquet"), grid, genes, f"{folder}, {section.name}"
-        )
-
-    return score_with(config, read, own_genes(config, folder.parent))
-
-
-def score_with(config: Config, read: MapReader, own: tuple[str, ...]) -> SpatialScores:
+def score_with(question: Question, read: MapReader, own: tuple[str, ...]) -> SpatialScores:
     """Score maps from any source on every section."""
-    entry, sections = sections_config(config), SectionsStore(SECTIONS)
-    store, common = BulkStore(BULK / entry.of), set(evaluated_genes(config))
+    opened = question.opened(question.board.cohort)
+    entry, sections = opened.entry, opened.store
+    store, common = question.cohort.store, set(evaluated_genes(question))
     modules = module_genes(entry.modules)
     scored = []
     for number in range(len(sections.slides)):
         section = sections.section(number)
         covered = lay_windows(section.row, section.column, sections.window, sections.stride).covered
-        wanted = [gene for gene in section_genes(store, section.genes) if gene in common | set(own) | set(modules)]
+        wanted = [
+            gene for gene in section_genes(store.genes, section.genes) if gene in common | set(own) | set(modules)
+        ]
         truth = section.expression[:, [section.genes.index(gene) for gene in wanted]][covered]
         enough = distinct_values(truth) >= MIN_DISTINCT
         genes = tuple(gene for gene, keep in zip(wanted, enough, strict=True) if keep)
@@ -110,42 +112,20 @@ def score_with(config: Config, read: MapReader, own: tuple[str, ...]) -> Spatial
                 predicted=read(section, grid, genes, covered),
             )
         )
-    return score_sections(scored, seed=config.seed, modules=modules)
+    return score_sections(scored, seed=question.seed, modules=modules)
 
 
-def score_control(config: Config, name: str) -> SpatialScores:
-    """One of :data:`MAP_CONTROLS`."""
+def score_control(question: Question, name: str) -> Scored:
+    """One of the protocol's controls, which read the truth."""
 
     def read(section: Section, grid: TileGrid, genes: tuple[str, ...], covered: NDArray[np.bool_]) -> Float:
         truth = section.expression[:, [section.genes.index(gene) for gene in genes]][covered]
         if name == "map_neighbour_mean":
             return neighbour_mean(truth, grid)
-        rng = generator(config.seed, "map_shuffled", section.name)
+        rng = generator(question.seed, "map_shuffled", section.name)
         return np.stack([rng.permutation(column) for column in truth.T], axis=1)
 
-    return score_with(config, read, ())
-
-
-def control_manifest(config: Config, name: str) -> dict[str, Any]:
-    """What a record needs to know of a control that has no predictions of its own."""
-    from protocols import load_bulk_protocol
-    from protocols.contract import Card
-
-    title, summary = MAP_CONTROLS[name]
-    card = Card(name=name, title=title, kind="control", task="bulk", summary=summary, training_overlap="none")
-    of = sections_config(config).of
-    entry: dict[str, Any] = {"skipped": None, "weights": [], "cohort": BulkStore(BULK / of).hash, "inputs": name}
-    entry["split"] = read_bulk_split(SPLITS / "tcga_expression" / of)[1]["hash"]
-    return {
-        "protocols": {"gbm_spatial": load_bulk_protocol("gbm_spatial").version},
-        "model": name,
-        "card": card.to_dict(),
-        "profile": config.profile,
-        "seed": config.seed,
-        "device": "cpu",
-        "libraries": {},
-        "cohorts": {of: entry},
-    }
+    return _as_scored(question, score_with(question, read, ()))
 
 
 def aligned_map(table: pd.DataFrame, grid: TileGrid, genes: tuple[str, ...], where: str) -> Float:
@@ -181,7 +161,7 @@ def module_genes(path: Path | None) -> dict[str, tuple[str, ...]]:
     except (FileNotFoundError, json.JSONDecodeError) as error:
         raise UserError(
             f"unreadable meta-modules ({type(error).__name__})", where=path, expected="JSON: module to genes",
-            remedy="set bulk.sections.modules",
+            remedy="set the cohort's modules",
         ) from None  # fmt: skip
     found: dict[str, tuple[str, ...]] = {}
     for module, genes in listed.items():
@@ -190,41 +170,22 @@ def module_genes(path: Path | None) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def write_spatial_record(
-    config: Config, out: Path, manifest: dict[str, Any], scores: SpatialScores | None
-) -> ScoreRecord:
-    """The record, each gene's scores, and the maps of each section as ``section_<name>.parquet``."""
-    sections, entry = SectionsStore(SECTIONS), manifest["cohorts"][sections_config(config).of]
-    fields = None
-    if scores is not None:
-        fields = {name: getattr(scores, name) for name in ("headline", "summary", "counts", "per_gene", "bulk")}
-        fields["per_patient"] = scores.per_patient
-    record = make_record(
-        manifest,
-        "gbm_spatial",
-        "",
-        entry | {"cohort": sections.hash},
-        {
-            "name": f"{len(sections.slides)} sections, models of {sections_config(config).of}",
-            "phantom": sections.phantom,
-            "unit": "tile",
-            "n_slides": len(sections.slides),
-            "n_patients": len({slide.patient for slide in sections.slides}),
-            "n_cells": scores.counts["tiles"] if scores else 0,
-            "n_folds": 1,
-            "published_in": [],
-        },
-        fields or ({"headline": Interval(None, None, None, 0)} if not entry["skipped"] else None),
-        [asdict(item) for item in sections.excluded],
+def _as_scored(question: Question, found: SpatialScores) -> Scored:
+    tables = {UNITS_FILE: found.units, **_maps(found, question.opened(question.board.cohort).store)}
+    return Scored(
+        headline=found.headline,
+        summary=found.summary,
+        counts=found.counts,
+        per_patient=found.per_patient,
+        per_gene=found.per_gene,
+        details=found.bulk,
+        tables=tables,
     )
-    write_record(out, record, scores.units if scores else None)
-    if scores is not None:
-        _write_maps(out, scores, sections)
-    return record
 
 
-def _write_maps(out: Path, scores: SpatialScores, sections: SectionsStore) -> None:
+def _maps(scores: SpatialScores, sections: SectionsStore) -> dict[str, pd.DataFrame]:
     """Percentile scores in half steps: row, column, ``truth:<gene>`` and ``predicted:<gene>``."""
+    found = {}
     for number, name in enumerate(sections.names):
         section = sections.section(number)
         covered = lay_windows(section.row, section.column, sections.window, sections.stride).covered
@@ -233,5 +194,5 @@ def _write_maps(out: Path, scores: SpatialScores, sections: SectionsStore) -> No
         for side, values in zip(("truth", "predicted"), scores.maps[name], strict=True):
             steps = np.round(values * 2).astype(np.uint8)
             columns |= {f"{side}:{gene}": steps[:, place] for place, gene in enumerate(genes)}
-        with written_whole(out / f"section_{name}.parquet") as part:
-            pd.DataFrame(columns).to_parquet(part, compression="zstd", index=False)
+        found[f"section_{name}.parquet"] = pd.DataFrame(columns)
+    return found

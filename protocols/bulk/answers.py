@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 
 from protocols.contract import FloatArray, TextArray
 from protocols.errors import UserError
-from protocols.files import written_whole
 
+TRAINED, UNTRAINED, VALIDATION = "trained", "untrained", "validation"
 KEYS = ("slide", "patient")
 TILE_KEYS = ("row", "column")
 
 
-def checked_bulk(answer: object, shape: tuple[int, int], model: str, where: str) -> FloatArray:
+def checked(answer: object, shape: tuple[int, int], model: str, where: str) -> FloatArray:
     """A prediction as finite float32 of the right shape, or a :class:`UserError`."""
     predicted = np.asarray(answer)
     at, remedy = f"model {model}, {where}", f"run `slide2omics check {model}`"
@@ -29,7 +29,7 @@ def checked_bulk(answer: object, shape: tuple[int, int], model: str, where: str)
 
 
 def write_slides(path: Path, slide: TextArray, patient: TextArray, genes: tuple[str, ...], values: FloatArray) -> None:
-    """One row a slide: slide, patient, one float32 column a gene; whole or not at all."""
+    """One row a slide: slide, patient, one float32 column a gene."""
     columns = {"slide": pa.array(slide.tolist()), "patient": pa.array(patient.tolist())}
     columns |= {gene: pa.array(values[:, place]) for place, gene in enumerate(genes)}
     _write(path, columns)
@@ -46,16 +46,30 @@ def write_tiles(
 
 def _write(path: Path, columns: dict[str, pa.Array]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as part:
-        pq.write_table(pa.table(columns), part, compression="zstd", use_dictionary=list(KEYS))
+    pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=list(KEYS))
 
 
 def save_array(path: Path, values: FloatArray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as part, part.open("wb") as file:
+    with path.open("wb") as file:
         np.save(file, values, allow_pickle=False)
 
 
 def load_array(path: Path) -> FloatArray:
     array: FloatArray = np.load(path, allow_pickle=False)
     return array
+
+
+def slides_file(number: int, state: str) -> str:
+    return f"{number:04d}.parquet" if state == TRAINED else f"{number:04d}-{state}.parquet"
+
+
+def section_genes(cohort: tuple[str, ...], measured: tuple[str, ...]) -> tuple[str, ...]:
+    """Genes that the bulk cohort and the section both have, in the cohort's order."""
+    there = set(measured)
+    return tuple(gene for gene in cohort if gene in there)
+
+
+def shared_genes(cohort: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    """Genes that a cohort's models are asked about in another cohort."""
+    return section_genes(cohort, other)

@@ -1,22 +1,21 @@
-"""The contract tests of models of bulk expression: the same for built-in ones and for a newcomer (``slide2omics
-check``)."""
+"""The contract tests of models of bulk expression: the same for built-in ones and for a newcomer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.bulk.answers import checked
 from protocols.bulk.contract import BulkModel, HasUntrainedTwin, PretrainsOnNormal, SuperTiles
 from protocols.bulk.toy import inputs_of, of_one_tile, retold, take, toy_normal, toy_slides, toy_windows
 from protocols.bulk.views import SlideTrainingView, SlideView
 from protocols.contract import Card, FloatArray, Settings
+from protocols.contract_checks import check_card, known_global_state, require
 from protocols.metrics.gene_correlation import mean_by_patient, pearson_per_gene
-from suite.bulk.answers import checked_bulk
-from suite.conformance import CheckResult, check_card, known_global_state, require, results_of
+from protocols.task import Check
 
 CLOSE = 1e-4
 WRONG = 1e3
@@ -24,34 +23,30 @@ WRONG = 1e3
 Arrays = dict[str, NDArray[np.float32]]
 
 
-def check_bulk_model(
-    model_class: type[BulkModel], name: str, settings: Settings | None = None
-) -> Iterator[CheckResult]:
-    """Run every contract test on made-up slides; one failing does not hide the others.
+def checks(model_class: type[BulkModel], name: str, settings: Settings) -> list[tuple[str, Check]]:
+    """Every contract test on made-up slides.
 
     Last come two findings that are said and never fail: what absent places do to an answer (released code lets them
     count as tiles), and the mean r on the toy's test patients, which is about 0 for a model that learns nothing.
     """
-    run = _Run(model_class, name, settings or Settings())
-    yield from results_of(
-        [
-            ("the card is complete and carries the model's name", lambda: check_card(model_class, name, "bulk")),
-            ("fit and predict answer with finite numbers of the right shape", run.answers),
-            ("the same seed gives the same bytes twice", run.deterministic),
-            ("the order of test slides does not matter", run.order),
-            ("a slide's answer does not depend on its companions", run.alone),
-            ("fewer genes, in another order, can be asked for", run.genes),
-            ("windows of a section are answered, each for itself", run.windows),
-            ("absent places are accepted, wherever they are", run.absent),
-            ("pre-training on normal tissue comes as arrays, and only where the card needs it", run.pretraining),
-            ("the untrained twin, if there is one, is reproducible and differs", run.twin),
-            ("expression of slides outside the training rows changes nothing", run.blind),
-            ("fitting again starts afresh", run.refit),
-            ("global random state is left as found", run.global_state),
-        ]
-    )
-    yield CheckResult(run.absent_places(), "")
-    yield CheckResult(run.mean_r(), "")
+    run = _Run(model_class, name, settings)
+    return [
+        ("the card is complete and carries the model's name", lambda: check_card(model_class, name, "bulk")),
+        ("fit and predict answer with finite numbers of the right shape", run.answers),
+        ("the same seed gives the same bytes twice", run.deterministic),
+        ("the order of test slides does not matter", run.order),
+        ("a slide's answer does not depend on its companions", run.alone),
+        ("fewer genes, in another order, can be asked for", run.genes),
+        ("windows of a section are answered, each for itself", run.windows),
+        ("absent places are accepted, wherever they are", run.absent),
+        ("pre-training on normal tissue comes as arrays, and only where the card needs it", run.pretraining),
+        ("the untrained twin, if there is one, is reproducible and differs", run.twin),
+        ("expression of slides outside the training rows changes nothing", run.blind),
+        ("fitting again starts afresh", run.refit),
+        ("global random state is left as found", run.global_state),
+        ("what absent places do to an answer (reported, never required)", run.absent_places),
+        ("mean r on the toy's test patients (reported, never required)", run.mean_r),
+    ]
 
 
 class _Run:
@@ -251,7 +246,7 @@ class _Run:
         asked = self._test() if view is None else view
         answer = (model.predict_untrained if twin else model.predict)(asked)
         what = "windows" if asked.windows else "slides"
-        return checked_bulk(answer, (len(asked), len(asked.genes)), self.name, f"{what} of the contract tests")
+        return checked(answer, (len(asked), len(asked.genes)), self.name, f"{what} of the contract tests")
 
     def _same(self, answer: FloatArray, expected: FloatArray, message: str) -> None:
         gap = _gap(answer, expected)

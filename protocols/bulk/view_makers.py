@@ -10,27 +10,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.bulk.contract import GroupedBy, SuperTiles
-from protocols.bulk.splits import BulkFold
 from protocols.bulk.store import BulkStore
+from protocols.bulk.super_tiles import SuperTileFiles
 from protocols.bulk.views import SlideTrainingView, SlideView
 from protocols.contract import FloatArray, RowArray, Settings
 from protocols.spatial.windows import Windows
-from suite.bulk.super_tiles import SuperTileFiles
+from protocols.splits import Fold
 
 
 class SlideViews:
     """Makes the views of one cohort for one model. Test views are built without touching an expression value.
 
-    ``features`` is the cohort's entry of the model's record, None for a model without encoder; ``truth`` the phantom's
+    ``features`` is the folder of the cohort's super-tiles, None for a model without encoder; ``truth`` the phantom's
     expectation by patient, for cards that need it.
     """
 
     def __init__(
-        self, store: BulkStore, settings: Settings, places: int, features: dict[str, Any] | None, truth: Path | None
+        self, store: BulkStore, settings: Settings, places: int, features: Path | None, truth: Path | None
     ) -> None:
         self._store, self._settings, self._places, self._truth = store, settings, places, truth
-        made = features["super_tiles"] if features else None
-        self._files = SuperTileFiles(Path(made["stem"])) if made else None
+        self._files = SuperTileFiles(features) if features else None
         self._slide = np.array([slide.slide for slide in store.slides])
         self._patient = np.array([slide.patient for slide in store.slides])
 
@@ -38,7 +37,7 @@ class SlideViews:
         """What a model is asked about: slides, without the expression of their patients."""
         return SlideView(**self._given(slides, genes), oracle_reader=self._read_oracle if self._truth else None)
 
-    def training(self, fold: BulkFold) -> SlideTrainingView:
+    def training(self, fold: Fold) -> SlideTrainingView:
         """Slides of a fold's training and validation patients with every gene that the cohort measures."""
         kept = self._store.slides_of(np.union1d(fold.train, fold.validation))
         patients = self._store.slide_patient[kept]

@@ -10,9 +10,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from protocols.errors import UserError
+from suite.stage_commands import stage
 from suite.tools.features_command import register as register_features
 from suite.tools.signature_command import signature
-from suite.stage_commands import stage
 from suite.tools.stain_command import stain_slide_command
 
 Name = Annotated[str, typer.Argument()]

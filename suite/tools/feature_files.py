@@ -24,8 +24,8 @@ from protocols.images.crops import CohortCrops
 from protocols.images.tissue_tiles import RULES, TileTable, tile_slide
 from protocols.progress import steps, track
 from protocols.readers import checks
-from suite.bulk.super_tiles import KMEANS_SEED, group_means
 from protocols.settings import TileSettings
+from suite.bulk.super_tiles import KMEANS_SEED, group_means
 
 SUPER_TILES, COORDINATES = "cluster_features", "coords"
 SLIDES_AT_ONCE = 8

@@ -37,8 +37,8 @@ def features(
 
     Profile, seed, device and weights are those of params.yaml, where there is one. Files that are there are kept.
     """
-    from suite.tools.feature_files import write_features
     from protocols.settings import TileSettings
+    from suite.tools.feature_files import write_features
 
     settings = _settings(encoder)
     if encoder not in settings.weights:

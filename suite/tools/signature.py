@@ -29,7 +29,14 @@ from protocols.metrics.signature_evaluation import (
     evaluate_out_of_fold,
     evaluate_signature,
 )
-from suite.tools.signature_inputs import CohortFiles, Patients, read_expression, read_genes, read_patients, with_expression
+from suite.tools.signature_inputs import (
+    CohortFiles,
+    Patients,
+    read_expression,
+    read_genes,
+    read_patients,
+    with_expression,
+)
 from suite.tools.signature_report import write_signature
 
 if TYPE_CHECKING:

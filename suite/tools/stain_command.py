@@ -185,8 +185,8 @@ def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], F
 
     from baselines.encoders.embedding import central, to_input
     from baselines.encoders.entries import encoder_spec
-    from baselines.training.torch_run import torch_run
     from baselines.encoders.weights import load_encoder
+    from baselines.training.torch_run import torch_run
 
     spec = encoder_spec(encoder)
     size = replace(spec.size(settings.profile), view=1.0)
@@ -210,8 +210,8 @@ def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], F
 def told(report: FieldReport, fitting: float) -> list[str]:
     """What was made, where no tissue was, whether the windows' borders can be seen, and what it took."""
     from protocols.images.image import open_image
-    from suite.tools.large_field import field_seams
     from suite.stages.predict import peak_memory_mib
+    from suite.tools.large_field import field_seams
 
     with open_image(report.out) as image:
         seams = field_seams(image, report)

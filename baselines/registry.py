@@ -1,7 +1,7 @@
 """From a model's name to its class: an entry of the run's file, an installed package, or a built-in.
 
-A built-in is a module ``baselines/<task>/<name>.py`` with one class whose card carries that name; it is found by looking
-into the folders, and nothing is imported until a name is asked for.
+A built-in is a module ``baselines/<task>/<name>.py`` with one class whose card carries that name; it is found by
+looking into the folders, and nothing is imported until a name is asked for.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _only_class(module: ModuleType, name: str) -> str:
     found = [
         key
         for key, value in vars(module).items()
-        if inspect.isclass(value) and isinstance(getattr(value, "card", None), Card) and value.card.name == name
+        if inspect.isclass(value) and isinstance(card := getattr(value, "card", None), Card) and card.name == name
     ]
     if len(found) != 1:
         raise UserError(

@@ -44,7 +44,8 @@ class FoldFacts:
 
 @dataclass(frozen=True)
 class Audit:
-    """Every check of one protocol on one cohort. One failed check fails it; an unverifiable one keeps it from passing."""
+    """Every check of one protocol on one cohort. One failed check fails it; an unverifiable one
+    keeps it from passing."""
 
     protocol: str
     version: str

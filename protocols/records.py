@@ -36,8 +36,8 @@ KIND = "record"
 class ScoreRecord:
     """One board x one model x one training seed, complete enough to be compared without the predictions.
 
-    Intervals and ranks come from ``per_patient`` (the headline of each patient, the unit of every interval and test) or,
-    where the headline is no mean over patients, from ``replicates``: its value in each patient resample, the same
+    Intervals and ranks come from ``per_patient`` (the headline of each patient, the unit of every interval and test)
+    or, where the headline is no mean over patients, from ``replicates``: its value in each patient resample, the same
     resamples for every model of a board. ``per_gene`` has one row a gene: gene, pearson, reachable and visible_share
     (None off the phantom). ``metrics``: what the summary's numbers are, as :class:`protocols.metric.Metric`, the
     headline first, copied from the protocol when it was scored. ``details`` is what the task's own figures and notices

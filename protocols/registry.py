@@ -1,9 +1,9 @@
 """Tasks, protocols and readers by name: found in the folders of this package and through entry points, listed nowhere.
 
-A task is ``protocols/<task>/task.py`` with ``TASK``; a protocol ``protocols/questions/<name>.py`` with ``PROTOCOL``; a
-reader ``protocols/<task>/readers/<name>.py`` with ``READER``. A third party's package brings its own through the entry
-points ``slide2omics.tasks``, ``.protocols`` and ``.readers`` (``<task>.<reader>``), whose values lead to such an object.
-A name that is there twice is an error: nothing overrides anything in silence.
+A task is ``protocols/<task>/task.py`` with ``TASK``; a protocol ``protocols/questions/<name>.py`` with ``PROTOCOL``;
+a reader ``protocols/<task>/readers/<name>.py`` with ``READER``. A third party's package brings its own through entry
+points ``slide2omics.tasks``, ``.protocols`` and ``.readers`` (``<task>.<reader>``), whose values lead to such an
+object. A name that is there twice is an error: nothing overrides anything in silence.
 """
 
 from __future__ import annotations
@@ -45,14 +45,16 @@ def reader_modules(task: str) -> dict[str, str]:
 
 def load_task(name: str) -> Task:
     """The task of that name; an unknown one fails with the nearest."""
-    return _load(_found(name, task_modules(), "task"), "TASK", Task)
+    found: Task = _load(_found(name, task_modules(), "task"), "TASK", Task)
+    return found
 
 
 def load_protocol(name: str) -> Protocol:
     """The protocol of that name, or of a file: ``path/to/file.py`` holds one ``PROTOCOL``."""
     if name.endswith(".py"):
         return _object(_module_of_file(Path(name)), "PROTOCOL", Protocol, name)
-    return _load(_found(name, protocol_modules(), "protocol"), "PROTOCOL", Protocol)
+    found: Protocol = _load(_found(name, protocol_modules(), "protocol"), "PROTOCOL", Protocol)
+    return found
 
 
 def start_of_protocol(name: str) -> str | Path:
@@ -61,7 +63,8 @@ def start_of_protocol(name: str) -> str | Path:
 
 
 def load_reader(task: str, name: str) -> Reader:
-    return _load(_found(name, reader_modules(task), f"reader of the task {task}"), "READER", Reader)
+    found: Reader = _load(_found(name, reader_modules(task), f"reader of the task {task}"), "READER", Reader)
+    return found
 
 
 def module_of(target: str) -> str:

@@ -24,7 +24,7 @@ from protocols.files import sha256_of
 SEAL_FILE = "seal.json"
 _EXCHANGE = 2
 """``RENAME_EXCHANGE`` of Linux's renameat2."""
-_verified: dict[str, tuple[tuple[tuple[str, int, int], ...], "Seal"]] = {}
+_verified: dict[str, tuple[tuple[tuple[str, int, int], ...], Seal]] = {}
 """Folders that this process has verified, with each file's size and time of change then."""
 
 

@@ -21,7 +21,7 @@ class CohortEntry(Strict):
     reader: str
     root: Path
     truth: Path | None = None
-    published_in: tuple[str, ...] = ()
+    published_in: tuple[str, ...] | None = Field(default=(), json_schema_extra={"score_only": True})
     settings: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("truth", mode="before")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protocols.contract import Card, RowArray, Settings, WeightsRecord
-from protocols.errors import UserError
 from protocols.protocol import Board, Protocol
 from protocols.records import Interval
 from protocols.settings import CohortEntry, Strict
@@ -167,10 +166,12 @@ class Scored:
 
 @dataclass(frozen=True)
 class Reader:
-    """A format that a task's cohorts may come in. ``read`` has the task's own signature; ``required`` and ``options`` are
-    the keys of a cohort's entry that this reader takes (one that only another reader takes is refused). ``columns``,
-    ``optional_columns`` and ``option_columns``: of readers with a manifest, its columns of files (needed, or not) and of
-    settings of one slide."""
+    """A format that a task's cohorts may come in.
+
+    ``read`` has the task's own signature; ``required`` and ``options`` are the keys of a cohort's entry that this
+    reader takes (one that only another reader takes is refused). ``columns``, ``optional_columns`` and
+    ``option_columns``: of readers with a manifest, its columns of files (needed, or not) and of one slide's settings.
+    """
 
     name: str
     task: str
@@ -253,19 +254,6 @@ class Task:
     """Answers are handed in as a folder and not as a table."""
 
 
-def refuse_unknown_cohort(name: str, known: Mapping[str, Any], *, where: object) -> None:
-    from protocols.errors import look_up
-
-    look_up(name, known, kind="cohort", where=where)
-
-
-def lacks_truth(question: Question, card: Card, truth: object) -> str:
+def lacks_truth(card: Card, truth: object) -> str:
     """The reason of every task for a reference that is told the truth."""
     return "needs a known truth, and a real cohort has none" if "oracle" in card.needs and truth is None else ""
-
-
-def checked_settings(values: object) -> None:
-    if not isinstance(values, Mapping):
-        raise UserError(
-            "not a mapping", where="the run's file", expected="keys and values", remedy="see docs/params.md"
-        )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from protocols.errors import UserError
 from protocols.records import ScoreRecord
 from protocols.seeds import generator
 from reports.metrics import metrics_of
 
+Float = NDArray[np.float64]
 RESAMPLES = 2000
 PERCENTILES = (2.5, 97.5)
 
@@ -65,7 +67,7 @@ def table(found: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _paired(a: ScoreRecord, b: ScoreRecord, seed: int) -> tuple[float | None, np.ndarray, int]:  # type: ignore[type-arg]
+def _paired(a: ScoreRecord, b: ScoreRecord, seed: int) -> tuple[float | None, Float, int]:
     both = sorted(a.per_patient.keys() & b.per_patient.keys())
     if both:
         values = np.array([a.per_patient[patient] - b.per_patient[patient] for patient in both])

@@ -1,4 +1,4 @@
-"""What a board's numbers are: the headline and the secondary metrics, as the protocol declared them when it was scored."""
+"""What a board's numbers are: headline and secondary metrics, as the protocol declared them when it was scored."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Config(Strict):
         return self.seeds[0]
 
     def settings(self, *parts: str, seed: int | None = None) -> Settings:
-        """What models are handed; only the weights and encoders of the named parts, so others' do not re-run this one."""
+        """What models are handed; weights and encoders of the named parts alone, so others' do not re-run this one."""
         return Settings(
             profile=self.profile,
             seed=self.seed if seed is None else seed,

@@ -65,8 +65,8 @@ def run_jobs(work: Callable[[Item], Answer], jobs: Sequence[Job[Item]], workers:
     """
     left = sorted(jobs, key=lambda job: -job.weight)
     if workers == 1 or sum(not job.alone for job in left) == 1:
-        for job in [job for job in left if not job.alone]:
-            yield job.item, work(job.item)
+        for own in [job for job in left if not job.alone]:
+            yield own.item, work(own.item)
         left = [job for job in left if job.alone]
     yield from _in_processes(work, left, workers)
 
@@ -77,10 +77,10 @@ def _in_processes(work: Callable[[Item], Answer], left: list[Job[Item]], workers
     try:
         while left or busy:
             while left and len(busy) < workers:
-                job = left.pop(0)
-                worker = _started() if job.alone or not idle else idle.pop()
-                worker.job = job
-                worker.connection.send((f"{work.__module__}:{work.__qualname__}", job.item))
+                following = left.pop(0)
+                worker = _started() if following.alone or not idle else idle.pop()
+                worker.job = following
+                worker.connection.send((f"{work.__module__}:{work.__qualname__}", following.item))
                 busy[worker.connection] = worker
             done = [busy.pop(one) for one in wait(list(busy)) if isinstance(one, Connection)]
             answers = [(worker, worker.job, _received(worker)) for worker in done]

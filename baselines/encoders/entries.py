@@ -17,13 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from baselines.encoders.spec import IMAGENET, EncoderSize, EncoderSpec, Triple
 from baselines.encoders.table import ENCODERS
 from protocols.contract import Settings
-from protocols.errors import UserError, look_up
+from protocols.errors import UserError, did_you_mean
 
 ENTRY_POINT_GROUP = "slide2omics.encoders"
 
 
 class EncoderEntry(BaseModel):
-    """One encoder of the run's file. ``unused``: regular expressions of checkpoint keys that it rightly leaves aside."""
+    """One encoder of the run's file. ``unused``: patterns of checkpoint keys that it rightly leaves aside."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,7 +50,10 @@ def encoder_from_entry(name: str, values: Mapping[str, Any]) -> EncoderSpec:
     """The spec of an entry; a mistake is one line with its key."""
     if name in ENCODERS:
         raise UserError(
-            f"{name!r} is an encoder of the table", where="encoders", expected="a name of its own", remedy="rename it"
+            f"{name!r} is an encoder of the table",
+            where="encoders",
+            expected="a name of its own",
+            remedy="rename it",
         )
     try:
         entry = EncoderEntry.model_validate(dict(values))
@@ -91,11 +94,18 @@ def encoder_spec(name: str, settings: Settings | None = None) -> EncoderSpec:
     installed = _installed()
     if name in installed:
         return encoder_from_entry(name, installed[name])
-    return look_up(name, {**ENCODERS, **dict.fromkeys((*installed, *given))}, kind="encoder", where="encoders")  # type: ignore[arg-type,return-value]
+    if name in ENCODERS:
+        return ENCODERS[name]
+    raise UserError(
+        f"unknown encoder {name!r}",
+        where="encoders",
+        expected="a known encoder",
+        remedy=did_you_mean(name, (*ENCODERS, *installed, *given)),
+    )
 
 
 def weights_of(name: str, settings: Settings) -> Mapping[str, str] | None:
-    """Where the encoder's weights come from: ``weights`` of the run's file, or of its own entry; None: a random start."""
+    """Where the encoder's weights are: ``weights`` of the run's file, or of its own entry; None: a random start."""
     if name in settings.weights:
         return settings.weights[name]
     found: Mapping[str, str] | None = {**_installed(), **settings.encoders}.get(name, {}).get("weights")

@@ -34,11 +34,11 @@ class EncoderSize:
 class EncoderSpec:
     """One published encoder.
 
-    ``architecture`` names a builder in ``encoder_modules.BUILDERS``, ``key_map`` a renaming in
-    ``checkpoint_keys.KEY_MAPS``. ``unused_keys`` are regular expressions of checkpoint entries that the encoder
-    rightly leaves aside, ``zero_keys`` parameters that the checkpoint rightly lacks (they become 0); every other
-    difference is an error. ``mpp`` is the pre-training resolution in micrometres per pixel (None: mixed or unstated). ``filter``: how crops are
-    resized to ``pixels``.
+    ``architecture`` names a builder in ``modules.BUILDERS``, ``key_map`` a renaming in ``checkpoint_keys.KEY_MAPS``.
+    ``unused_keys`` are regular expressions of checkpoint entries that the encoder rightly leaves aside, ``zero_keys``
+    parameters that the checkpoint rightly lacks (they become 0); every other difference is an error. ``mpp`` is the
+    pre-training resolution in micrometres per pixel (None: mixed or unstated). ``filter``: how crops are resized to
+    ``pixels``.
     """
 
     name: str

@@ -46,7 +46,7 @@ ARRAYS_FILE, TWIN_FILE = "pretrained.npz", "twin.json"
 
 def lacks(question: Question, card: Card) -> str:
     """The reason a model cannot be asked about a cohort, or an empty text."""
-    truth = lacks_truth(question, card, question.cohort.entry.truth)
+    truth = lacks_truth(card, question.cohort.entry.truth)
     if truth:
         return truth
     normal = named(question, "normal")
@@ -169,8 +169,14 @@ def _ask_sections(ask: _Asking, fit: Fit, opened: Opened) -> None:
             best = oracle_of_tiles(truth, section.name, section.row, section.column, sections.tile_um, genes)
         windows = lay_windows(section.row, section.column, sections.window, sections.stride)
 
-        def view(rows: RowArray, laid: Windows = windows, tile_features: Any = found, of: Any = section, best: Any = best,
-                 genes: tuple[str, ...] = genes) -> SlideView:  # fmt: skip
+        def view(
+            rows: RowArray,
+            laid: Windows = windows,
+            tile_features: Any = found,
+            of: Any = section,
+            best: Any = best,
+            genes: tuple[str, ...] = genes,
+        ) -> SlideView:
             return window_view(laid, rows, tile_features, fit.settings, genes, of.name, of.patient, best)
 
         made = MapOfWindows(windows, len(genes))

@@ -1,4 +1,4 @@
-"""Joins predicted with measured expression, the only place where the two meet; boards of maps have a file of their own."""
+"""Joins predicted with measured expression, the only place where the two meet; maps have a file of their own."""
 
 from __future__ import annotations
 

@@ -34,9 +34,9 @@ def read_sections(request: CohortRequest, folder: Path) -> None:
     )
     data = [read_slide(entry.reader, one, entry.root) for one in track(entries, "reading sections") if one.patient]
     slides = []
-    for one in data:
-        path = one.image.relative_to(entry.root).as_posix()
-        slides.append(SlideFile(one.entry.slide, str(one.entry.patient), path, mpp=one.mpp))
+    for section in data:
+        path = section.image.relative_to(entry.root).as_posix()
+        slides.append(SlideFile(section.entry.slide, str(section.entry.patient), path, mpp=section.mpp))
     # Of a section every tile is wanted: a random draw, which a slide is content with, would leave holes in its map.
     tile = request.settings.tile.model_copy(update={"max_tiles": EVERY_TILE})
     write_tiles(folder, lay_tiles("sections", tuple(slides), entry.root, tile, request.seed))

@@ -40,7 +40,6 @@ class BulkEntry(CohortEntry):
     stride: int | None = Field(default=None, ge=1)
     genes: int | None = Field(default=500, ge=1, json_schema_extra=SCORE_ONLY)
     modules: Path | None = Field(default=None, json_schema_extra=SCORE_ONLY)
-    published_in: tuple[str, ...] | None = Field(default=(), json_schema_extra=SCORE_ONLY)
 
     @model_validator(mode="after")
     def _has_one_role(self) -> BulkEntry:

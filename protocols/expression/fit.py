@@ -16,7 +16,7 @@ from protocols.task import Fit, Fitted, Question, lacks_truth
 
 def lacks(question: Question, card: Card) -> str:
     """The reason a model cannot be asked about a cohort, or an empty text."""
-    return lacks_truth(question, card, question.cohort.entry.truth)
+    return lacks_truth(card, question.cohort.entry.truth)
 
 
 def jobs(question: Question) -> list[str]:

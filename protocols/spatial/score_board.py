@@ -28,7 +28,7 @@ MapReader = Callable[[Section, TileGrid, tuple[str, ...], NDArray[np.bool_]], Fl
 
 
 def score(question: Question, answers: Path) -> Scored:
-    """Score one model's maps: ``<answers>/<sections>/<section>.parquet``, beside its answers for slides if it has any."""
+    """Score one model's maps, ``<answers>/<sections>/<section>.parquet``, beside its answers for slides if any."""
     folder = answers / question.board.cohort
 
     def read(section: Section, grid: TileGrid, genes: tuple[str, ...], _covered: NDArray[np.bool_]) -> Float:

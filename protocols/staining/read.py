@@ -1,4 +1,4 @@
-"""Reads a cohort of paired patches: a listing with hashes, less what the filters leave out; pixels stay where they are."""
+"""Reads a cohort of paired patches: a listing with hashes, less what filters leave out; pixels stay where they are."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from protocols.task import SCORE_ONLY
 
 
 class StainingSettings(Strict):
-    """``folds`` by patient; a tile that a model draws is ``tile_px`` wide and covers ``source_px`` (default: as many) of
-    the patch; ``shift_px``: the best over so many whole-pixel shifts is scored, too."""
+    """``folds`` by patient; a tile that a model draws is ``tile_px`` wide and covers ``source_px`` (default: as many)
+    of the patch; ``shift_px``: the best over so many whole-pixel shifts is scored, too."""
 
     folds: int = Field(default=5, ge=2)
     tile_px: int = Field(default=256, ge=32)
@@ -36,7 +36,6 @@ class PairsEntry(CohortEntry):
     stride_share: float = Field(default=0.5, gt=0, le=1)
     filters: dict[str, float | None] = Field(default_factory=dict)
     aligned: Path | None = None
-    published_in: tuple[str, ...] | None = Field(default=(), json_schema_extra=SCORE_ONLY)
 
     @field_validator("aligned", mode="before")
     @classmethod

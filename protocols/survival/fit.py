@@ -17,7 +17,7 @@ def lacks(question: Question, card: Card) -> str:
     """The reason a model cannot be asked about a cohort, or an empty text."""
     opened = question.cohort
     store: PatientStore = opened.store
-    truth = lacks_truth(question, card, opened.entry.truth)
+    truth = lacks_truth(card, opened.entry.truth)
     if truth:
         return truth
     if "slides" in card.needs and not store.slides:

@@ -30,4 +30,3 @@ class PatientEntry(CohortEntry):
     signatures: str | None = None
     splits: str | None = None
     endpoint: str = "overall survival"
-    published_in: tuple[str, ...] | None = Field(default=(), json_schema_extra=SCORE_ONLY)

@@ -17,7 +17,7 @@ from suite.places import AUDITS, SPLITS, audit_folder, split_folder
 
 
 def run_ask(run: Run) -> None:
-    """Write ``runs/splits`` and ``runs/audits`` of every board; the first failed audit is raised once all are written."""
+    """Write ``runs/splits`` and ``runs/audits`` of every board; a failed audit is raised once all are written."""
     for protocol, board in run.fit_boards:
         split_board(run, protocol, board)
     failed = []

@@ -129,7 +129,7 @@ def _root_of(start: str | Path, known: Sequence[Root]) -> tuple[Root, str]:
 
 @cache
 def _files_of(name: str, root: Root) -> tuple[tuple[Path, str], ...]:
-    """The module's file and the ``__init__.py`` of every package above it; nothing for names that are not of the root."""
+    """The module's file and the ``__init__.py`` of every package above it; nothing for names of another root."""
     parts = name.split(".")
     if root.names and parts[0] not in root.names:
         return ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,8 +25,8 @@ def data_hash(paths: Iterable[Path], base: Path) -> str:
     """
     _load()
     digest = hashlib.sha256()
-    for name, path in sorted({(_name(file, base), file) for path in paths for file in _files(path)}):
-        digest.update(f"{name}\0{_hash(path)}\n".encode())
+    for name, file in sorted({(_name(file, base), file) for path in paths for file in _files(path)}):
+        digest.update(f"{name}\0{_hash(file)}\n".encode())
     return digest.hexdigest()
 
 
@@ -70,7 +69,7 @@ def _name(path: Path, base: Path) -> str:
 
 
 def _hash(path: Path) -> str:
-    stat = os.stat(path)
+    stat = path.stat()
     seen = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
     name = str(path.absolute())
     known = _memory.get(name)

@@ -58,7 +58,8 @@ def run_inputs(run: Run) -> dict[Place, Embedded]:
                 (key, encoder, path) for encoder, place in places.items() for key, path in place.sets.items()
             )
             derived = tuple((encoder, place.derived) for encoder, place in places.items() if place.derived)
-            if all(is_sealed(path) for *_, path in (*folders, *derived)):
+            made = [*(path for _, _, path in folders), *(path for _, path in derived)]
+            if all(is_sealed(path) for path in made):
                 continue
             item = EmbedItem(config, run.root, request.task, request.name, seed, folders, derived, cohort.hash)
             weight = sum(sets.values()) * len(served)
@@ -81,8 +82,6 @@ def _places(
     if task.derive is not None:
         request = run.requests(task.name)[cohort]
         made_of = {key: folder.name for key, folder in folders.items()}
-        name = digest(
-            {"cohort": hash_of_cohort, "encoder": encoder, "of": made_of, **keys.of_derived(run, task, request)}
-        )
+        name = digest({"cohort": hash_of_cohort, "encoder": encoder, "of": made_of, **keys.of_derived(task, request)})
         derived = kept("embeddings", task.name, cohort, f"{encoder}-derived", key=name)
     return Embedded(folders, derived)

@@ -77,7 +77,7 @@ def of_embedding(run: Run, task: Task, encoder: str, crop_set: str, seed: int) -
     }
 
 
-def of_derived(run: Run, task: Task, request: CohortRequest) -> Key:
+def of_derived(task: Task, request: CohortRequest) -> Key:
     return {
         "settings": request.settings.model_dump(mode="json"),
         "code": code("suite.engine.embedding", *_modules(task, "derive", "open_store")),
@@ -90,7 +90,7 @@ def of_pretraining(run: Run, entry: ModelEntry, task: Task, seed: int) -> Key:
         "model": entry.name,
         **settings_key(settings, run.root),
         "code": code("suite.engine.fitting", *_modules(task, "pretrain", "open_store"), entry.start),
-        "files": declared(entry, run),
+        "files": declared(entry),
     }
 
 
@@ -108,7 +108,7 @@ def of_fit(run: Run, protocol: Protocol, entry: ModelEntry, request: CohortReque
         "settings": request.settings.model_dump(mode="json"),
         "split seed": run.config.seed,
         "code": found.digest,
-        "files": declared(entry, run),
+        "files": declared(entry),
         "adapter": run.config.adapters.get(entry.name, ""),
     }
 
@@ -135,7 +135,7 @@ def of_average(run: Run, protocol: Protocol) -> Key:
 
 
 def start_of(run: Run, protocol: Protocol) -> str | Path:
-    return run.starts[protocol.name] if protocol.name in run.starts else f"protocols.questions.{protocol.name}"
+    return run.starts[protocol.name]
 
 
 def libraries(*starts: str | Path) -> dict[str, str]:
@@ -156,7 +156,7 @@ def settings_key(settings: Settings, root: Path) -> Key:
     }
 
 
-def declared(entry: ModelEntry, run: Run) -> str:
+def declared(entry: ModelEntry) -> str:
     """Hash of the data files that a card declares; they lie beside the model's own file."""
     if not entry.card.files:
         return ""

@@ -58,7 +58,7 @@ def _predict(run: Run) -> dict[str, Any]:
                 told[f"{protocol.name}/{board.name}/{entry.name}/{seed}"] = key
     for task in run.tasks.values():
         if task.derive is not None:
-            told[f"derived/{task.name}"] = [keys.of_derived(run, task, r) for r in run.requests(task.name).values()]
+            told[f"derived/{task.name}"] = [keys.of_derived(task, r) for r in run.requests(task.name).values()]
     return told
 
 

@@ -55,7 +55,7 @@ class Run:
     def starts(self) -> dict[str, str | Path]:
         """Where the import closure of each protocol begins, listed or answering."""
         known = {load_protocol(one).name: start_of_protocol(one) for one in self.config.protocols}
-        return known | {name: start_of_protocol(name) for name in self.fitting if name not in known}
+        return {**{name: start_of_protocol(name) for name in self.fitting if name not in known}, **known}
 
     @cached_property
     def fitting(self) -> dict[str, Protocol]:

@@ -97,11 +97,10 @@ def average(run: Run, protocol: Protocol) -> list[Path]:
                 key: "+".join(records[name].hashes.get(key, "") for name in names)
                 for key in ("cohort", "split", "predictions")
             }
+            parts = {name: (records[name], folders[name]) for name in names}
             folder = kept("scores", protocol.name, AVERAGE, f"{entry.name}.seed{seed}", key=digest(of))
 
-            def make(
-                part: Path, parts: Any = {n: (records[n], folders[n]) for n in names}, joined: Any = joined
-            ) -> None:
+            def make(part: Path, parts: Any = parts, joined: Any = joined) -> None:
                 fill_average(run, protocol, parts, joined, part)
 
             made(folder, RECORD, of, make)

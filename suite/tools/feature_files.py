@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.bulk.super_tiles import KMEANS_SEED, group_means
 from protocols.contract import CropArray, FloatArray, RowArray, Settings, WeightsRecord
 from protocols.errors import UserError, look_up
 from protocols.files import written_whole
@@ -25,7 +26,6 @@ from protocols.images.tissue_tiles import RULES, TileTable, tile_slide
 from protocols.progress import steps, track
 from protocols.readers import checks
 from protocols.settings import TileSettings
-from suite.bulk.super_tiles import KMEANS_SEED, group_means
 
 SUPER_TILES, COORDINATES = "cluster_features", "coords"
 SLIDES_AT_ONCE = 8

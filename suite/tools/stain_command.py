@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -15,11 +13,15 @@ from protocols.errors import UserError, look_up
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocols.contract import Card, CropArray, FloatArray, RowArray, Settings
+    from protocols.contract import CropArray, FloatArray, RowArray, Settings
     from protocols.staining.contract import ImageModel, PatchInputs
     from protocols.staining.store import IhcStore
+    from protocols.task import Opened
     from suite.config import Config
+    from suite.engine.run import ModelEntry, Run
     from suite.tools.large_field import FieldReport
+
+TASK = "staining"
 
 
 def stain_slide_command(
@@ -43,22 +45,22 @@ def stain_slide_command(
     from suite.tools.stain_slide import stain_slide
 
     config = read_config()
-    store = fitted_cohort(config, cohort, marker)
-    model_class = image_model_class(config, model)
-    settings = _settings(config, model, model_class.card)
-    fitted = FittedWhenAsked(lambda: fit_on_all(config, store, marker, model, model_class))
+    opened = fitted_cohort(config, cohort, marker)
+    entry = staining_model(config, model)
+    settings = config.settings(*entry.parts)
+    fitted = FittedWhenAsked(lambda: fit_on_all(config, opened, marker, entry))
     with threadpool_limits(settings.threads):
         report = stain_slide(
             slide,
             cast("ImageModel", fitted),
             out,
             marker=marker,
-            tile_px=store.tile.pixels,
-            mpp_model=model_mpp(config, store),
+            tile_px=opened.store.tile.pixels,
+            mpp_model=opened.entry.mpp * opened.settings.downscale,
             overlap_px=overlap,
             batch=batch,
             settings=settings,
-            embed=window_embedder(model_class.card.encoder, settings) if model_class.card.encoder else None,
+            embed=window_embedder(entry.card.encoder, settings) if entry.card.encoder else None,
             blending=blending,
             tissue_rule=tissue,
             mpp=mpp,
@@ -84,96 +86,80 @@ class FittedWhenAsked:
         return self._model.predict(test, rows)
 
 
-def fitted_cohort(config: Config, cohort: str, marker: str) -> IhcStore:
-    """The stored cohort, or one line that says how to make it."""
-    from protocols.staining.store import COHORT_FILE
-    from suite.ihc.cohorts import ihc_config, stored
-    from suite.places import IHC
+def fitted_cohort(config: Config, cohort: str, marker: str) -> Opened:
+    """The cohort, read if it was not."""
+    from suite.engine.questions import opened
+    from suite.engine.read import read_cohort
 
-    ihc_config(config, cohort)  # an unknown name gets the nearest one
-    if not (IHC / cohort / COHORT_FILE).exists():
+    run = _run(config, ())
+    task = run.tasks[TASK]
+    request = look_up(cohort, run.requests(TASK), kind="cohort of paired patches", where="cohorts.staining")
+    read_cohort(run, request)
+    found = opened(task, request)
+    look_up(marker, dict.fromkeys(found.store.markers), kind="marker", where=f"cohort {cohort}")
+    return found
+
+
+def staining_model(config: Config, name: str) -> ModelEntry:
+    """A model, if it can stain a slide."""
+    entry = _run(config, ()).model(name)
+    if entry.card.task != TASK:
         raise UserError(
-            "the cohort has not been read",
-            where=IHC / cohort,
-            expected="its patches",
-            remedy=f"run `dvc repro ihc@{cohort}`",
-        )
-    store = stored(config, cohort)
-    look_up(marker, dict.fromkeys(store.markers), kind="marker", where=f"cohort {cohort}")
-    return store
-
-
-def image_model_class(config: Config, name: str) -> Any:
-    """A model's class, if it can stain a slide."""
-    from baselines.registry import load_model_class
-
-    model_class: Any = load_model_class(name, config.adapters, Path.cwd())
-    card = model_class.card
-    if card.task != "image":
-        raise UserError(
-            f"{name} answers the task {card.task!r}", where="--model", expected="a model of the task 'image'",
+            f"{name} answers the task {entry.card.task!r}", where="--model", expected=f"a model of the task {TASK!r}",
             remedy="see `slide2omics list`",
         )  # fmt: skip
-    if "oracle" in card.needs:
+    if "oracle" in entry.card.needs:
         raise UserError(
             f"{name} knows the truth, and a slide has none", where="--model", expected="a model",
             remedy="choose no oracle",
         )  # fmt: skip
-    return model_class
+    return entry
 
 
-def model_mpp(config: Config, store: IhcStore) -> float:
-    """Micrometres a pixel of the tiles a model is fitted on: a tile may be shrunk from more pixels of its patch."""
-    from suite.ihc.cohorts import ihc_config
-
-    return ihc_config(config, store.name).mpp * store.tile.source / store.tile.pixels
-
-
-def fit_on_all(config: Config, store: IhcStore, marker: str, name: str, model_class: Any) -> Any:
+def fit_on_all(config: Config, opened: Opened, marker: str, entry: ModelEntry) -> Any:
     """The model, fitted on every pair of a marker; none is kept back, so no score belongs to it.
 
     What it leaves in its workspace stays: a killed run goes on, and the next slide need not train again.
     """
     import numpy as np
 
+    from baselines.registry import load_model_class
+    from protocols.staining.tile_crops import embedding_reader
     from protocols.staining.views import training_view
-    from suite.ihc.cohorts import Board, ihc_config
-    from suite.ihc.embeddings import embed_patches, embedding_reader
+    from suite.engine.inputs import run_inputs
 
+    store: IhcStore = opened.store
     rows, none = store.rows_of(marker), np.zeros(0, dtype=np.int64)
-    settings, encoder, reader = _settings(config, name, model_class.card), model_class.card.encoder, None
-    if encoder:
-        entry = ihc_config(config, store.name).model_copy(update={"markers": [marker]})
-        alone = config.ihc.model_copy(update={"cohorts": {store.name: entry}})
-        board = Board(store.name, marker)
-        notes = embed_patches(config.model_copy(update={"ihc": alone}), [encoder])
-        reader = embedding_reader(config, board, Path(notes[board.name, encoder]["file"]), rows)
-    workspace = _workspace(store, marker, name, model_class, settings)
+    settings, reader = config.settings(*entry.parts), None
+    if entry.card.encoder:
+        made = run_inputs(_run(config, (entry.name,)))[TASK, opened.name, entry.card.encoder, config.seed]
+        reader = embedding_reader(store, marker, made.features().embeddings[marker], rows)
+    workspace = _workspace(config, opened, marker, entry)
     workspace.mkdir(parents=True, exist_ok=True)
     patients = len(set(store.patient[rows].tolist()) - {""})
-    typer.echo(f"{name}: fitting on {len(rows)} pairs of {patients} patients, {store.name} {marker}")
-    model = model_class()
+    typer.echo(f"{entry.name}: fitting on {len(rows)} pairs of {patients} patients, {store.name} {marker}")
+    model: Any = load_model_class(entry.name, config.adapters, Path.cwd())()
     model.fit(training_view(store, marker, rows, none, settings, workspace=workspace, embedding_reader=reader))
     return model
 
 
-def _workspace(store: IhcStore, marker: str, name: str, model_class: Any, settings: Settings) -> Path:
+def _workspace(config: Config, opened: Opened, marker: str, entry: ModelEntry) -> Path:
     """A folder named by everything that the fitted model depends on, its own sources included."""
-    from dataclasses import asdict
+    from suite.engine.keys import code, settings_key
+    from suite.engine.store import digest, kept
 
-    from baselines.registry import source_closure
-    from protocols.files import sha256_of
-    from suite.places import UNFINISHED
-
-    sources = [sha256_of(path) for path in source_closure(model_class)]
-    key = json.dumps([store.hash, marker, name, asdict(settings), sources], sort_keys=True)
-    return UNFINISHED / f"stain_slide-{store.name}_{marker}-{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    settings = settings_key(config.settings(*entry.parts), Path.cwd())
+    key = {"cohort": opened.hash, "settings": settings, "code": code("suite.tools.stain_command", entry.start)}
+    return kept("stain_slide", opened.name, marker, entry.name, key=digest(key))
 
 
-def _settings(config: Config, name: str, card: Card) -> Settings:
-    from suite.stages.inputs import weight_parts
+def _run(config: Config, models: tuple[str, ...]) -> Run:
+    """The run of every protocol of the task, with these models alone."""
+    from protocols.registry import load_protocol, protocol_modules
+    from suite.engine.run import Run
 
-    return config.settings(*weight_parts(name, card))
+    listed = tuple(name for name in protocol_modules() if load_protocol(name).task == TASK)
+    return Run(config.model_copy(update={"protocols": listed, "models": models}))
 
 
 def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], FloatArray]:
@@ -188,7 +174,7 @@ def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], F
     from baselines.encoders.weights import load_encoder
     from baselines.training.torch_run import torch_run
 
-    spec = encoder_spec(encoder)
+    spec = encoder_spec(encoder, settings)
     size = replace(spec.size(settings.profile), view=1.0)
     loaded: list[torch.nn.Module] = []  # at the first window: training may hold another copy until then
 
@@ -200,7 +186,9 @@ def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], F
         ):
             if not loaded:
                 loaded.append(load_encoder(encoder, settings)[0].to(device))
-            features = loaded[0](to_input(central(windows, size.view), size.pixels, spec.normalisation, device))
+            features = loaded[0](
+                to_input(central(windows, size.view), size.pixels, spec.normalisation, device, spec.filter)
+            )
         found: FloatArray = features.float().cpu().numpy()
         return found
 
@@ -210,8 +198,8 @@ def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], F
 def told(report: FieldReport, fitting: float) -> list[str]:
     """What was made, where no tissue was, whether the windows' borders can be seen, and what it took."""
     from protocols.images.image import open_image
-    from suite.stages.predict import peak_memory_mib
     from suite.tools.large_field import field_seams
+    from suite.workers import peak_memory_mib
 
     with open_image(report.out) as image:
         seams = field_seams(image, report)

@@ -94,7 +94,8 @@ def cptac_table(column: Column) -> tuple[Published, ...]:
     at = CPTAC_COLUMNS.index(column)
     return tuple(
         Published(
-            "tcga_expression", "external_held", v[at][0], source=SOURCE.format("A6"), board=c.lower(), words="genes validated in CPTAC",
+            "tcga_expression", "external_held", v[at][0], source=SOURCE.format("A6"),
+            board=c.lower(), words="genes validated in CPTAC",
             note=f"{v[at][1]:g} % of the genes well predicted in TCGA, as printed",
         )
         for c, v in VALIDATED.items()

@@ -12,7 +12,8 @@ class RidgeProbe:
     """Ridge from the card's encoder to every gene; a probe of an encoder is this class with a card.
 
     Features are standardised on training rows, the penalty is chosen per gene by exact leave-one-out on training
-    rows, genes are fitted on the rows where they were measured (see :class:`baselines.expression.parts.ridge.MaskedRidge`).
+    rows, genes are fitted on the rows where they were measured (see
+    :class:`baselines.expression.parts.ridge.MaskedRidge`).
     """
 
     card: ClassVar[Card]

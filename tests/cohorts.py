@@ -14,6 +14,7 @@ from scipy import sparse
 
 from protocols.expression.cohort import SlideData, SlideEntry
 from protocols.expression.store import CohortInfo, CohortStore, write_store
+from protocols.sealed import write_seal
 
 CROP_UM = 32.0
 
@@ -69,6 +70,11 @@ def six_patients() -> list[SlideSpec]:
         SlideSpec("s6", "p5", "skin"),
         SlideSpec("s7", None, "lung", ("A", "B", "D")),
     ]
+
+
+def folder_hash(folder: Path) -> str:
+    """What a seal says of a folder's bytes."""
+    return write_seal(folder, "cohort", {}).hash
 
 
 def real_data(name: str) -> Path:

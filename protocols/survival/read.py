@@ -28,11 +28,18 @@ def read(request: CohortRequest, folder: Path) -> None:
     """Write the checked tables and the tiles of every slide into ``folder``."""
     entry = request.entry
     reader = load_reader("survival", entry.reader)
-    options: dict[str, Any] = {key: getattr(entry, key) for key in (*reader.required, *reader.options)}
-    placed = (request.name, entry.root) if reader.required else (request.name,)
-    cohort: PatientCohort = reader.read(*placed, **options)
+    options = {key: getattr(entry, key) for key in (*reader.required, *reader.options)}
+    cohort = read_patients(request.name, entry.reader, entry.root, **options)
     store = write_patient_store(folder, cohort, phantom=entry.truth is not None, root=entry.root)
     write_tiles(folder, lay_tiles(request.name, store.slides, entry.root, request.settings.tile, request.seed))
+
+
+def read_patients(name: str, reader: str, root: Path, **options: Any) -> PatientCohort:
+    """The checked tables of a cohort; ``options``: the reader's own keys."""
+    found = load_reader("survival", reader)
+    placed = (name, root) if found.required else (name,)
+    cohort: PatientCohort = found.read(*placed, **{"endpoint": "overall survival", **options})
+    return cohort
 
 
 def open_store(_request: CohortRequest, folder: Path) -> PatientStore:

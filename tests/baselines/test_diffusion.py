@@ -13,8 +13,8 @@ from torch import Tensor
 from baselines.networks import diffusion_process as dp
 from baselines.networks.diffusion_process import Process, Reading
 from baselines.networks.diffusion_unet import DIFFUSION_SIZES, DiffusionUNet, time_embedding
-from baselines.training.image_learners import DiffusionLearner, DiffusionSetup
 from baselines.networks.image_networks import parameters_of
+from baselines.training.image_learners import DiffusionLearner, DiffusionSetup
 
 FULL, MINI = DIFFUSION_SIZES["full"], DIFFUSION_SIZES["mini"]
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from baselines.encoders.checkpoint_keys import KEY_MAPS
-from baselines.encoders.modules import BUILDERS, construct
 from baselines.encoders.entries import encoder_spec
-from baselines.encoders.modules import build_encoder
+from baselines.encoders.modules import BUILDERS, build_encoder, construct
 from baselines.encoders.table import ENCODERS
 from protocols.contract import Settings
 from protocols.errors import UserError

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.expression.st_net import STNet
+from baselines.expression.st_net_own_target import log_fraction
 from baselines.training.finetuning import (
     Regressor,
     augmented,
@@ -14,8 +16,6 @@ from baselines.training.finetuning import (
     gene_means,
     squared_error,
 )
-from baselines.expression.st_net import STNet
-from baselines.expression.st_net_own_target import log_fraction
 from protocols.contract import Settings
 from protocols.expression.toy import inputs_of, toy_training
 

@@ -8,9 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.training.gan_learners import Pix2pixLearner, RegganLearner, RegganMode, ReplayPool, frozen
 from baselines.networks.image_networks import parameters_of
-from baselines.staining.parts.pairs import Batch
 from baselines.networks.reggan_networks import (
     REGGAN_SIZES,
     PatchDiscriminator,
@@ -19,6 +17,8 @@ from baselines.networks.reggan_networks import (
     roughness,
     warp,
 )
+from baselines.staining.parts.pairs import Batch
+from baselines.training.gan_learners import Pix2pixLearner, RegganLearner, RegganMode, ReplayPool, frozen
 from protocols.errors import UserError
 
 FULL, MINI = REGGAN_SIZES["full"], REGGAN_SIZES["mini"]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from baselines.registry import load_model_class
 from baselines.expression.parts.sklearn_probe import parse_line, sklearn_model
+from baselines.registry import load_model_class
 from protocols.errors import UserError
 from protocols.expression.toy import inputs_of, toy_training
 

@@ -17,8 +17,8 @@ import yaml
 from PIL import Image
 
 from baselines.staining.ihc_unet import IhcUNet
-from baselines.training import image_training
 from baselines.staining.parts.pairs import Plan
+from baselines.training import image_training
 from protocols.contract import Card
 from protocols.errors import UserError
 from protocols.metrics.image_similarity import PSNR_CAP_DB, psnr

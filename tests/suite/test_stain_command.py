@@ -19,8 +19,8 @@ from protocols.phantom.image_file import write_he_image
 from suite.config import read_config
 from suite.ihc.cohorts import read_ihc_cohort
 from suite.ihc.new_model_template import image_template
-from suite.tools.stain_command import fit_on_all, fitted_cohort, model_mpp, stain_slide_command, window_embedder
 from suite.places import IHC
+from suite.tools.stain_command import fit_on_all, fitted_cohort, model_mpp, stain_slide_command, window_embedder
 from tests.protocols.staining.trees import Tree, field_of, write_tree
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.readers.bag_files import read_bag
 from protocols.errors import UserError
+from protocols.images.tiling import TileRows
+from protocols.readers.bag_files import read_bag
 from protocols.survival.cohort import SlideFile
 from suite.bulk.super_tiles import (
     SlideTiles,
@@ -21,7 +22,6 @@ from suite.bulk.super_tiles import (
     make_super_tiles,
     read_slide_tiles,
 )
-from protocols.images.tiling import TileRows
 
 PLACES, WIDTH = 4, 6
 

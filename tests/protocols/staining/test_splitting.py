@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import combinations
 from pathlib import Path
 
@@ -10,16 +9,9 @@ import numpy as np
 import pytest
 
 from protocols.errors import UserError
-from protocols.expression.splits import ROWS_FILE, SPLIT_FILE
 from protocols.seeds import generator
-from protocols.staining.splits import (
-    IhcSplit,
-    _balanced,
-    _stopping,
-    patient_folds,
-    read_ihc_split,
-    write_ihc_split,
-)
+from protocols.splits import Split, every_role
+from protocols.staining.splits import _balanced, _stopping, patient_folds
 from protocols.staining.store import IhcStore
 from tests.protocols.staining.trees import Tree, stored
 
@@ -31,8 +23,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> IhcStore:
     return stored(tmp_path_factory.mktemp("ihc"), Tree(cases=(*CASES, "unknown"), grid=(1, 2), side=32))
 
 
-def rows_of(split: IhcSplit) -> list[list[list[int]]]:
-    return [[rows.tolist() for rows in fold.roles()] for fold in split.folds]
+def rows_of(split: Split) -> list[list[list[int]]]:
+    return [[rows.tolist() for rows in every_role(fold)] for fold in split.folds]
 
 
 def test_every_known_patient_is_tested_once_and_is_in_one_role(store: IhcStore) -> None:
@@ -41,11 +33,11 @@ def test_every_known_patient_is_tested_once_and_is_in_one_role(store: IhcStore) 
     tested = np.concatenate([fold.test for fold in split.folds])
     np.testing.assert_array_equal(np.sort(tested), np.flatnonzero(store.patient != ""))
     for fold in split.folds:
-        people = [set(store.patient[rows].tolist()) for rows in fold.roles()]
+        people = [set(store.patient[rows].tolist()) for rows in every_role(fold)]
         assert all(people)
         assert all(not one & other for one, other in combinations(people, 2))
         assert set.union(*people) == set(CASES)
-        for rows in fold.roles():
+        for rows in every_role(fold):
             assert set(store.marker[rows].tolist()) == {"ER", "PR"}
             assert (np.diff(rows) > 0).all()
             assert {store.patient[row] for row in rows if store.marker[row] == "ER"} == {
@@ -95,28 +87,3 @@ def test_too_few_patients(store: IhcStore, tmp_path: Path) -> None:
     two = stored(tmp_path, Tree(cases=("1", "2")))
     with pytest.raises(UserError, match="2 patients of ER for 2 folds"):
         patient_folds(two, folds=2)
-
-
-def write(folder: Path, store: IhcStore, split: IhcSplit) -> str:
-    return write_ihc_split(
-        folder, split, protocol="ihc4bc", version="1", cohort=store.hash, seed=0, patients=store.patients
-    )
-
-
-def test_a_split_survives_writing_and_shows_alteration(store: IhcStore, tmp_path: Path) -> None:
-    split = patient_folds(store)
-    digest = write(tmp_path, store, split)
-    again, record = read_ihc_split(tmp_path)
-    assert rows_of(again) == rows_of(split)
-    assert again.excluded == split.excluded
-    assert (record["hash"], record["cohort"], record["patients"]) == (digest, store.hash, list(CASES))
-    assert write(tmp_path / "again", store, split) == digest
-    assert (tmp_path / ROWS_FILE).read_bytes() == (tmp_path / "again" / ROWS_FILE).read_bytes()
-    path = tmp_path / SPLIT_FILE
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "2"}))
-    with pytest.raises(UserError, match="the split was altered"):
-        read_ihc_split(tmp_path)
-    with pytest.raises(UserError, match="no split here"):
-        read_ihc_split(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="no fold"):
-        write(tmp_path, store, IhcSplit(()))

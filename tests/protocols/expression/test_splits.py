@@ -9,14 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols import load_protocol
 from protocols.errors import UserError
-from protocols.expression.settings import GeneChoice, SplitSettings
-from protocols.expression.splits import clear_of, read_split, spatial_blocks, write_split
+from protocols.expression.settings import ExpressionSettings, SplitChoices
+from protocols.expression.splits import clear_of, spatial_blocks
 from protocols.expression.store import CohortStore
+from protocols.registry import load_protocol
+from protocols.splits import Split
 from tests.cohorts import CROP_UM, SlideSpec, six_patients, store_of
 
-SETTINGS = SplitSettings(crop_um=CROP_UM)
+SETTINGS = ExpressionSettings()  # crops of 32 µm
+
+
+def split_of(name: str, store: CohortStore, settings: ExpressionSettings = SETTINGS) -> Split:
+    """The split of a protocol, as the engine asks for it."""
+    split: Split = load_protocol(name).split(store, settings, 0)  # type: ignore[misc]
+    return split
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +42,7 @@ def painted(store: CohortStore, rows: np.ndarray, slide: int) -> np.ndarray:
 
 
 def test_intra_patient_crops_share_no_pixel_when_painted(store: CohortStore) -> None:
-    split = load_protocol("intra_patient").split(store, SETTINGS)
+    split = split_of("intra_patient", store)
     assert len(split.folds) == 7 * 4
     for fold in split.folds[:8]:
         slide = int(store.slide_index[fold.test[0]])
@@ -43,20 +50,20 @@ def test_intra_patient_crops_share_no_pixel_when_painted(store: CohortStore) -> 
 
 
 def test_intra_patient_tests_every_unit_once(store: CohortStore) -> None:
-    split = load_protocol("intra_patient").split(store, SETTINGS)
+    split = split_of("intra_patient", store)
     tested = np.sort(np.concatenate([fold.test for fold in split.folds]))
     assert np.array_equal(tested, np.arange(len(store)))
 
 
 def test_intra_patient_group_never_holds_two_slides_of_one_patient(store: CohortStore) -> None:
-    split = load_protocol("intra_patient").split(store, SETTINGS)
+    split = split_of("intra_patient", store)
     for folds in split.groups().values():
         patients = [store.slides_of(fold.test)[0].patient for fold in folds]
         assert len(patients) == len(set(patients))
 
 
 def test_inter_patient_holds_out_each_patient_of_cancers_with_two(store: CohortStore) -> None:
-    split = load_protocol("inter_patient").split(store, SETTINGS)
+    split = split_of("inter_patient", store)
     assert [fold.name for fold in split.folds] == ["breast/p1", "breast/p2", "lung/p3", "lung/p4"]
     reasons = {item.what: item.reason for item in split.excluded}
     assert reasons["cancer skin"] == "only one patient"
@@ -67,7 +74,7 @@ def test_inter_patient_holds_out_each_patient_of_cancers_with_two(store: CohortS
 
 
 def test_cross_cancer_leaves_one_cancer_out(store: CohortStore) -> None:
-    split = load_protocol("cross_cancer").split(store, SETTINGS)
+    split = split_of("cross_cancer", store)
     assert [fold.name for fold in split.folds] == ["without breast", "without lung"]
     assert split.folds[0].genes == ("A", "B", "C", "D", "E")
     assert {slide.cancer for slide in store.slides_of(split.folds[0].train)} == {"lung"}
@@ -75,7 +82,7 @@ def test_cross_cancer_leaves_one_cancer_out(store: CohortStore) -> None:
 
 def test_cross_cancer_needs_two_cancers(tmp_path: Path) -> None:
     store = store_of([SlideSpec("a", "p", "x"), SlideSpec("b", "q", "x")], tmp_path)
-    split = load_protocol("cross_cancer").split(store, SETTINGS)
+    split = split_of("cross_cancer", store)
     assert split.folds == ()
     assert "two cancers" in split.excluded[-1].reason
 
@@ -89,7 +96,7 @@ def test_patient_with_two_cancers_is_on_one_side_only(tmp_path: Path) -> None:
     ]
     store = store_of(specs, tmp_path)
     for name in ("inter_patient", "cross_cancer"):
-        split = load_protocol(name).split(store, SETTINGS)
+        split = split_of(name, store)
         for folds in split.groups().values():
             train = {s.patient for fold in folds for s in store.slides_of(fold.train)}
             test = {s.patient for fold in folds for s in store.slides_of(fold.test)}
@@ -98,23 +105,23 @@ def test_patient_with_two_cancers_is_on_one_side_only(tmp_path: Path) -> None:
 
 def test_small_slide_is_left_out_with_a_reason(tmp_path: Path) -> None:
     store = store_of([SlideSpec("a", "p", "x"), SlideSpec("b", "q", "x", n=10)], tmp_path)
-    split = load_protocol("intra_patient").split(store, SETTINGS)
+    split = split_of("intra_patient", store)
     assert {fold.name.split("/")[0] for fold in split.folds} == {"a"}
     assert split.excluded[0].reason == "fewer than 40 cells"
 
 
 def test_genes_follow_training_rows_only(store: CohortStore) -> None:
-    wanted = SplitSettings(crop_um=CROP_UM, genes=GeneChoice(top_mean=2))
-    fold = load_protocol("inter_patient").split(store, wanted).folds[0]
+    wanted = ExpressionSettings(split=SplitChoices(top_mean_genes=2))
+    fold = split_of("inter_patient", store, wanted).folds[0]
     names = ["A", "B", "C", "E"]
     mean = np.nanmean(store.targets(fold.train, names)[:, :3], axis=0)  # E is not measured in training
     assert fold.genes == tuple(sorted(np.array(names)[:3][np.argsort(-mean)[:2]]))
 
 
 def test_training_cap_is_seeded_and_ascending(store: CohortStore) -> None:
-    capped = SplitSettings(crop_um=CROP_UM, max_train_units=50)
-    first = load_protocol("cross_cancer").split(store, capped).folds[0]
-    again = load_protocol("cross_cancer").split(store, capped).folds[0]
+    capped = ExpressionSettings(split=SplitChoices(max_train_units=50))
+    first = split_of("cross_cancer", store, capped).folds[0]
+    again = split_of("cross_cancer", store, capped).folds[0]
     assert len(first.train) == 50
     assert np.array_equal(first.train, again.train)
     assert np.all(np.diff(first.train) > 0)
@@ -122,37 +129,13 @@ def test_training_cap_is_seeded_and_ascending(store: CohortStore) -> None:
 
 def test_golden_rows(store: CohortStore) -> None:
     """This cohort and seed give these rows; a change here is a change of the protocol's version."""
-    fold = load_protocol("intra_patient").split(store, SETTINGS).folds[0]
+    fold = split_of("intra_patient", store).folds[0]
     assert fold.test[:8].tolist() == GOLDEN_TEST
     assert (len(fold.train), len(fold.test)) == GOLDEN_SIZES
 
 
 GOLDEN_TEST = [25, 32, 34, 35, 36, 39, 41, 44]
 GOLDEN_SIZES = (73, 30)
-
-
-def test_split_file_round_trip(store: CohortStore, tmp_path: Path) -> None:
-    protocol = load_protocol("inter_patient")
-    split = protocol.split(store, SETTINGS)
-    digest = write_split(tmp_path, protocol, split, store, SETTINGS)
-    read, record = read_split(tmp_path)
-    assert record["hash"] == digest
-    assert read.excluded == split.excluded
-    for left, right in zip(read.folds, split.folds, strict=True):
-        assert (left.name, left.group, left.genes) == (right.name, right.group, right.genes)
-        assert np.array_equal(left.train, right.train)
-        assert np.array_equal(left.test, right.test)
-
-
-def test_split_hash_sees_one_moved_row(store: CohortStore, tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    protocol = load_protocol("inter_patient")
-    split = protocol.split(store, SETTINGS)
-    moved = replace(split, folds=(replace(split.folds[0], train=split.folds[0].train[1:]), *split.folds[1:]))
-    first = write_split(tmp_path / "a", protocol, split, store, SETTINGS)
-    assert first != write_split(tmp_path / "b", protocol, moved, store, SETTINGS)
-    assert first == write_split(tmp_path / "c", protocol, split, store, SETTINGS)
 
 
 @pytest.mark.parametrize("blocks", [1, 3, 6, 0])

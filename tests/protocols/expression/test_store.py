@@ -9,7 +9,7 @@ import pytest
 
 from protocols.errors import UserError
 from protocols.expression.store import CohortStore
-from tests.cohorts import SlideSpec, six_patients, slide_data, store_of
+from tests.cohorts import SlideSpec, folder_hash, six_patients, slide_data, store_of
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +51,12 @@ def test_micrometres_follow_mpp(store: CohortStore) -> None:
 
 def test_hash_is_of_content(tmp_path: Path) -> None:
     specs = [SlideSpec("a", "p", "x"), SlideSpec("b", "q", "x")]
-    first = store_of(specs, tmp_path / "1").hash
-    assert store_of(specs, tmp_path / "2").hash == first
-    assert store_of(specs, tmp_path / "3", seed=1).hash != first
-    assert store_of([specs[0], SlideSpec("b", "other", "x")], tmp_path / "4").hash != first
+    first = folder_hash(store_of(specs, tmp_path / "1").folder)
+    assert folder_hash(store_of(specs, tmp_path / "2").folder) == first
+    assert folder_hash(store_of(specs, tmp_path / "3", seed=1).folder) != first
+    assert folder_hash(store_of([specs[0], SlideSpec("b", "other", "x")], tmp_path / "4").folder) != first
 
 
 def test_missing_store_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="dvc repro cohort"):
+    with pytest.raises(UserError, match="dvc repro read"):
         CohortStore(tmp_path)

@@ -27,7 +27,7 @@ def of_cells(truth: Path, folder: str, slide: str, cells: TextArray, columns: Se
     missing = cells[place < 0]
     if len(missing):
         raise UserError(
-            f"no truth for {len(missing)} of {len(cells)} cells, first {missing[0]!r}",
+            f"no truth for {len(missing)} of {len(cells)} cells, first {str(missing[0])!r}",
             where=path,
             expected="the truth of this very cohort",
             remedy="set the cohort's truth to the folder that was generated with it",

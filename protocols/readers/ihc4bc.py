@@ -95,6 +95,14 @@ def read_ihc4bc(
     return IhcCohort(name, root, in_order(patches), stride_share, tuple(excluded))
 
 
+def image_files(root: Path, images: str, side: str, markers: Iterable[str]) -> list[Path]:
+    """Every image of some markers on one side (:data:`HE` or :data:`IHC`), sorted; none where a folder is missing,
+    which is for :func:`read_ihc4bc` to refuse."""
+    present = _folders(root / images / side)
+    wanted = (marker_of(marker, root).lower() for marker in markers)
+    return sorted(path for marker in dict.fromkeys(wanted) if marker in present for path in _images(present[marker]))
+
+
 def _marker_folders(root: Path, side: Path, markers: Iterable[str]) -> dict[str, Path]:
     """Each marker's folder, however its name is written ("Her2")."""
     if not side.is_dir():
@@ -105,7 +113,7 @@ def _marker_folders(root: Path, side: Path, markers: Iterable[str]) -> dict[str,
             expected=f"Images/{HE} and Images/{IHC}, each with a folder a marker",
             remedy=f"name {inner} as the root" if inner else "correct the root of the cohort",
         )
-    present = {path.name.lower(): path for path in sorted(side.iterdir()) if path.is_dir()}
+    present = _folders(side)
     for marker in markers:
         if marker.lower() not in present:
             raise UserError(
@@ -115,6 +123,20 @@ def _marker_folders(root: Path, side: Path, markers: Iterable[str]) -> dict[str,
                 remedy=did_you_mean(marker, [path.name for path in present.values()]),
             )
     return {marker: present[marker.lower()] for marker in markers}
+
+
+def _folders(side: Path) -> dict[str, Path]:
+    """Folders by name in lower case; none where the side is missing."""
+    return {path.name.lower(): path for path in sorted(side.iterdir()) if path.is_dir()} if side.is_dir() else {}
+
+
+def _images(folder: Path) -> list[Path]:
+    """Every image below a folder, sorted, less hidden files."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
 
 
 @dataclass(frozen=True)
@@ -129,12 +151,11 @@ def _listed(folder: Path) -> _Listed:
     files: dict[str, Path] = {}
     seen: set[str] = set()
     repeated: set[str] = set()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
-            if path.stem in seen:
-                repeated.add(path.stem)
-            seen.add(path.stem)
-            files[path.relative_to(folder).with_suffix("").as_posix()] = path
+    for path in _images(folder):
+        if path.stem in seen:
+            repeated.add(path.stem)
+        seen.add(path.stem)
+        files[path.relative_to(folder).with_suffix("").as_posix()] = path
     return _Listed(files, frozenset(repeated))
 
 

@@ -39,13 +39,12 @@ def read_labels(root: Path, folder: str, marker: str) -> MarkerLabels | None:
             expected="CSV files, one or more a marker",
             remedy="fetch the labels, or read the images without them (labels: none)",
         )
-    every = sorted(path for path in base.rglob("*.csv") if not path.name.startswith("."))
-    files = [path for path in every if names_marker(path.relative_to(base), marker)]
+    files = label_files(base, marker)
     if not files:
         if marker not in DAB_MARKERS:
             return None
         raise UserError(
-            f"no label file of {marker} among {len(every)} CSV files",
+            f"no label file of {marker} among {len(_tables(base))} CSV files",
             where=base,
             expected=f"{marker} in the name of a file or folder, such as {marker}.csv",
             remedy="fetch the labels or leave the marker out",
@@ -75,6 +74,15 @@ def read_labels(root: Path, folder: str, marker: str) -> MarkerLabels | None:
             remedy="fetch the label files again",
         )
     return labels
+
+
+def label_files(base: Path, marker: str) -> list[Path]:
+    """The CSV files below a folder that name the marker in their path, sorted."""
+    return [path for path in _tables(base) if names_marker(path.relative_to(base), marker)]
+
+
+def _tables(base: Path) -> list[Path]:
+    return sorted(path for path in base.rglob("*.csv") if not path.name.startswith("."))
 
 
 def names_marker(path: Path, marker: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 
 from protocols.contract import Card, CropArray, RowArray, Settings
 from protocols.contract_checks import check_card, known_global_state, require
-from protocols.staining.contract import ImageModel
+from protocols.staining.contract import StainingModel
 from protocols.staining.toy import inputs_of, mean_image, reader_of, take, toy_patches
 from protocols.staining.views import PatchTrainingView, PatchView
 from protocols.task import Check
@@ -26,14 +28,13 @@ class Killed(BaseException):
     """Stands for a process that ends in the middle of training; no model may catch it."""
 
 
-def checks(model_class: type[ImageModel], name: str, settings: Settings) -> list[tuple[str, Check]]:
+def checks(model_class: type[StainingModel], name: str, settings: Settings) -> list[tuple[str, Check]]:
     """Every contract test on made-up patches.
 
     The last says the PSNR on the toy's test patches beside that of the H&E itself and of the mean training image, and
     never fails: a model that learns nothing lies below them.
     """
-    folder = tempfile.TemporaryDirectory()  # removed with the checks that hold it
-    run = _Run(model_class, settings, Path(folder.name), folder)
+    run = _Run(model_class, settings)
     return [
         ("the card is complete and carries the model's name", lambda: check_card(model_class, name, "staining")),
         ("fit and predict answer with 8-bit RGB images of the right shape", run.answers),
@@ -44,7 +45,7 @@ def checks(model_class: type[ImageModel], name: str, settings: Settings) -> list
         ("fitting again starts afresh", run.refit),
         ("a training that was killed and resumes ends with the same bytes", run.resume),
         ("global random state is left as found", run.global_state),
-        (f"how near the answers come {SAID}", run.psnr),
+        ("PSNR on made-up patches is told", run.psnr),
     ]
 
 
@@ -54,8 +55,9 @@ class _Run:
     As in the pipeline, a model gets what its card names, a new instance for every fold, and a folder of its own.
     """
 
-    def __init__(self, model_class: type[ImageModel], settings: Settings, folder: Path, held: object) -> None:
-        self.model_class, self.folder, self._held = model_class, folder, held
+    def __init__(self, model_class: type[StainingModel], settings: Settings) -> None:
+        self.model_class, self.folder = model_class, Path(tempfile.mkdtemp(prefix="workspaces-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)  # with the last check that holds it
         self.card = getattr(model_class, "card", None)
         self.truth = toy_patches(settings=settings)
         self.data = self._as_declared(self.truth)

@@ -1,7 +1,7 @@
 """What a virtual-staining model is given and what it must answer. One row is one patch: H&E in, IHC of one marker out.
 
-A model is one class with ``card`` (``task="image"``), ``fit`` and ``predict``, made with no arguments once per fold and
-marker. It is fitted on :class:`PatchTraining`, patches with their IHC image, and asked about :class:`PatchInputs`,
+A model is one class with ``card`` (``task="staining"``), ``fit`` and ``predict``, made with no arguments once per fold
+and marker. It is fitted on :class:`PatchTraining`, patches with their IHC image, and asked about :class:`PatchInputs`,
 which hold H&E alone. Images are read when asked for: memory does not grow with the number of patches.
 """
 
@@ -64,7 +64,7 @@ class PatchTraining(PatchInputs, Protocol):
 
 
 @runtime_checkable
-class ImageModel(Protocol):
+class StainingModel(Protocol):
     """An answer. Optional hook: ``weights()`` for provenance."""
 
     card: ClassVar[Card]

@@ -36,8 +36,7 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
     """Fit on a fold's training and stopping patches, draw its test tiles a few at a time."""
     question, number = fit.question, int(job)
     fold, store, marker = question.split.folds[number], question.cohort.store, question.board.part
-    features = fit.features.get(question.cohort.name)
-    file = features.embeddings[marker] if fit.card.encoder and features else None
+    file = fit.features[question.cohort.name].embeddings[marker] if fit.card.encoder else None
 
     def embedded(rows: RowArray) -> EmbeddingReader | None:
         return embedding_reader(store, marker, file, rows) if file else None

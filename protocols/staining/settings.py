@@ -26,13 +26,14 @@ class StainingSettings(Strict):
 
 class PairsEntry(CohortEntry):
     """One cohort of paired patches in IHC4BC's tree. ``aligned``: the same tree with the IHC on the H&E's grid;
-    phantoms only, as ``truth``. See docs/ihc.md."""
+    phantoms only, as ``truth``. ``mpp``: micrometres a pixel of the patches, by which scoring finds nuclei. See
+    docs/ihc.md."""
 
     reader: str = "ihc4bc"
     images: str = "Images"
     labels: str | None = "Labels"
     markers: tuple[str, ...] = ("ER", "PR")
-    mpp: float = Field(gt=0)
+    mpp: float | None = Field(gt=0, json_schema_extra=SCORE_ONLY)
     stride_share: float = Field(default=0.5, gt=0, le=1)
     filters: dict[str, float | None] = Field(default_factory=dict)
     aligned: Path | None = None
@@ -41,3 +42,10 @@ class PairsEntry(CohortEntry):
     @classmethod
     def _blank_is_none(cls, value: object) -> object:
         return value or None
+
+    @field_validator("mpp")
+    @classmethod
+    def _mpp_is_known(cls, value: float | None) -> float | None:
+        if value is None:
+            raise ValueError("micrometres a pixel, above 0")
+        return value

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,9 @@ from protocols.files import sha256_of, write_text_whole, written_whole
 from protocols.splits import Exclusion
 from protocols.staining.cohort import IhcCohort, PatchPair, read_dab, scored_dab
 from protocols.staining.tiles import CACHE_BYTES, TileReader, Tiles, TileSize, tile_corners, tile_name
+
+if TYPE_CHECKING:
+    from protocols.task import CohortRequest
 
 COHORT_FILE, PATCHES_FILE, DAB_FILE = "cohort.json", "patches.parquet", "dab.f32"
 COLUMNS = ("marker", "name", "patient", "subregion", "row", "column", "he", "ihc", "width", "height")
@@ -113,6 +116,11 @@ class IhcStore:
             return None
         values = np.fromfile(self.folder / DAB_FILE, dtype="<f4", count=number, offset=4 * start)
         return scored_dab(values, str(self.table["flag"].iloc[row])) if scored else values
+
+
+def open_store(request: CohortRequest, folder: Path) -> IhcStore:
+    """The stored cohort; its images are read where the entry's root is now."""
+    return IhcStore(folder, request.entry.root)
 
 
 def write_ihc_store(

@@ -38,7 +38,7 @@ def of_cohort(run: Run, request: CohortRequest) -> Key:
         "settings": request.settings.model_dump(mode="json"),
         "seed": request.seed,
         "data": data_hash(task.data_files(request), request.entry.root),
-        "code": code("suite.engine.read", *_modules(task, "read", "open_store", "data_files")),
+        "code": code("suite.engine.read", *_modules(task, "read", "open_store", "data_files"), *_reader(request)),
     }
 
 
@@ -196,6 +196,14 @@ def _entry(request: CohortRequest) -> Key:
 def _modules(task: Task, *names: str) -> list[str]:
     parts = [getattr(task, name) for name in names]
     return [_declaration(task.name), *(part.module for part in parts if part is not None)]
+
+
+def _reader(request: CohortRequest) -> list[str]:
+    """Where a cohort's reader is declared and where it reads: both are imported by name."""
+    from protocols.registry import load_reader, module_of, reader_modules
+
+    name = request.entry.reader
+    return [module_of(reader_modules(request.task)[name]), load_reader(request.task, name).read.module]
 
 
 def _declaration(name: str) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from protocols.contract import CropArray, FloatArray, RowArray, Settings
-    from protocols.staining.contract import ImageModel, PatchInputs
+    from protocols.staining.contract import PatchInputs, StainingModel
     from protocols.staining.store import IhcStore
     from protocols.task import Opened
     from suite.config import Config
@@ -26,7 +26,7 @@ TASK = "staining"
 
 def stain_slide_command(
     slide: Annotated[Path, typer.Argument(help="H&E slide: SVS, TIFF, OME-TIFF and what else OpenSlide reads")],
-    model: Annotated[str, typer.Option(help="a built-in, or an adapter of params.yaml, of the task image")],
+    model: Annotated[str, typer.Option(help="a built-in, or an adapter of params.yaml, of the task staining")],
     cohort: Annotated[str, typer.Option(help="cohort of paired patches to fit on, of params.yaml")],
     marker: Annotated[str, typer.Option(help="ER, PR, Ki67 or HER2")],
     out: Annotated[Path, typer.Option(help="pyramid to write, ending in .ome.tif")],
@@ -52,7 +52,7 @@ def stain_slide_command(
     with threadpool_limits(settings.threads):
         report = stain_slide(
             slide,
-            cast("ImageModel", fitted),
+            cast("StainingModel", fitted),
             out,
             marker=marker,
             tile_px=opened.store.tile.pixels,
@@ -74,9 +74,9 @@ def stain_slide_command(
 class FittedWhenAsked:
     """A model that is fitted at the first window: whatever is wrong with slide or options shows before the training."""
 
-    def __init__(self, fit: Callable[[], ImageModel]) -> None:
+    def __init__(self, fit: Callable[[], StainingModel]) -> None:
         self.seconds, self._fit = 0.0, fit
-        self._model: ImageModel | None = None
+        self._model: StainingModel | None = None
 
     def predict(self, test: PatchInputs, rows: RowArray) -> CropArray:
         if self._model is None:
@@ -92,10 +92,9 @@ def fitted_cohort(config: Config, cohort: str, marker: str) -> Opened:
     from suite.engine.read import read_cohort
 
     run = _run(config, ())
-    task = run.tasks[TASK]
     request = look_up(cohort, run.requests(TASK), kind="cohort of paired patches", where="cohorts.staining")
     read_cohort(run, request)
-    found = opened(task, request)
+    found = opened(run.tasks[TASK], run.requests(TASK, scoring=True)[cohort])
     look_up(marker, dict.fromkeys(found.store.markers), kind="marker", where=f"cohort {cohort}")
     return found
 

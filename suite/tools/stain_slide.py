@@ -11,13 +11,13 @@ import numpy as np
 from protocols.contract import CropArray, FloatArray, RowArray, Settings, TextArray
 from protocols.errors import UserError
 from protocols.images.image import open_image
-from protocols.staining.contract import ImageModel
+from protocols.staining.contract import StainingModel
 from suite.tools.large_field import FieldReport, Predict, generate_field
 
 
 def stain_slide(
     slide: Path,
-    model: ImageModel,
+    model: StainingModel,
     out: Path,
     *,
     marker: str,
@@ -96,7 +96,7 @@ class _Windows:
 
 
 def model_predict(
-    model: ImageModel,
+    model: StainingModel,
     *,
     marker: str,
     settings: Settings,

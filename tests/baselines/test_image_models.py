@@ -16,7 +16,7 @@ import torch
 from baselines.staining.parts.stain_colours import DAB, HAEMATOXYLIN, mixed, stain_matrix, unmixed
 from protocols.contract import HasWeights, Settings
 from protocols.errors import UserError
-from protocols.staining.contract import ImageModel
+from protocols.staining.contract import StainingModel
 from tests.baselines.image_toy import ToyPatches, psnr, toy
 
 CONTROLS = {
@@ -72,9 +72,9 @@ def score(name: str, train: ToyPatches = TRAIN) -> float:
 @pytest.mark.parametrize("name", CLASSES)
 def test_contract(name: str) -> None:
     model = of(name)
-    assert isinstance(model, ImageModel)
+    assert isinstance(model, StainingModel)
     assert isinstance(model, HasWeights) == (name in NETWORKS)
-    assert (model.card.name, model.card.task) == (name, "image")
+    assert (model.card.name, model.card.task) == (name, "staining")
     assert model.card.kind == ("oracle" if name == "ihc_oracle" else "control" if name in CONTROLS else "model")
     assert model.card.licence
     assert model.card.training_overlap != "unknown"

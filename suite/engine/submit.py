@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COHORT = "cohort"
+IDS = frozenset({"cohort", "fold", "model", "slide", "section", "patient", "cell_id"})
+"""Columns that hold names, in the table of any task; a task adds its own ``columns``."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,14 @@ class HandedIn:
     note: str
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV or Parquet table that somebody handed in; ids stay text."""
+def read_table(path: Path, ids: Collection[str] = ()) -> pd.DataFrame:
+    """A CSV or Parquet table that somebody handed in; columns ``ids`` stay text as written (``0012``, ``1e5``, ``NA``)."""
     import pandas as pd
 
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".parquet": pd.read_parquet,
-        ".csv": pd.read_csv,
-        ".gz": pd.read_csv,
+        ".csv": lambda file: _read_csv(file, ids),
+        ".gz": lambda file: _read_csv(file, ids),
     }
     if not path.is_file():
         raise UserError("no such file", where=path, expected="a .parquet or .csv table", remedy="check the path")
@@ -58,7 +60,18 @@ def read_table(path: Path) -> pd.DataFrame:
         raise UserError(f"unreadable: {said}", where=path, expected="a table", remedy="write it anew") from None
 
 
-def handed_in(config: Config, by_folder: bool, path: Path, model: str | None, note: str) -> list[HandedIn]:
+def _read_csv(path: Path, ids: Collection[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    header = pd.read_csv(path, nrows=0).columns
+    text = [name for name in header if name in ids]
+    missing = {name: [""] if name in ids else ["", "NA", "NaN", "nan", "N/A", "null", "None"] for name in header}
+    return pd.read_csv(path, dtype=dict.fromkeys(text, str), na_values=missing, keep_default_na=False)
+
+
+def handed_in(
+    config: Config, by_folder: bool, path: Path, model: str | None, note: str, ids: Collection[str] = ()
+) -> list[HandedIn]:
     """What lies at ``path``, by model; every name is checked before anything is read further."""
     if by_folder:
         if model is None:
@@ -68,7 +81,7 @@ def handed_in(config: Config, by_folder: bool, path: Path, model: str | None, no
             raise UserError("no such folder", where=path, expected="a folder of answers", remedy="check the path")
         files = [file for file in path.rglob("*") if file.is_file()]
         return [HandedIn(name, path, sha256_of_files(files, path), str(path), note)]
-    table = read_table(path)
+    table = read_table(path, {*ids, *IDS})
     if not len(table):
         raise UserError("no row", where=path, expected="predictions", remedy="hand in a table with rows")
     if model is not None:

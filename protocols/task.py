@@ -181,6 +181,8 @@ class Reader:
     columns: tuple[str, ...] = ()
     optional_columns: tuple[str, ...] = ()
     option_columns: tuple[str, ...] = ()
+    data_files: Part | None = None
+    """``() -> list[Path]``: what the reader reads besides the files that an entry names (a library may bring data)."""
 
 
 Check = Callable[[], str | None]

@@ -7,19 +7,38 @@ on another cohort (Wang et al., Lancet 2005), so a genomic model starts from a g
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
+from protocols.errors import UserError
 from protocols.readers.patient_tables import DAYS_A_MONTH, assemble
 from protocols.survival.cohort import PatientCohort
 
 GRADES = {"poorly differentiated": 3.0, "intermediate": 2.0, "well differentiated": 1.0, "unkown": np.nan}
 """The file's own spelling."""
 RECEPTOR = {"positive": 1.0, "negative": 0.0}
+DATA_FILE = "datasets/data/breast_cancer_GSE7390-metastasis.arff"
+"""Inside scikit-survival's package."""
 
 
-def read_gse7390(name: str, *, endpoint: str) -> PatientCohort:
-    """The cohort as scikit-survival ships it; patients are numbered in its order."""
+def data_files() -> list[Path]:
+    """The file that scikit-survival reads the cohort from; the library itself is not imported to find it."""
+    spec = find_spec("sksurv")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(
+            "scikit-survival is not installed",
+            where="reader gse7390",
+            expected="the library that brings the cohort",
+            remedy="install scikit-survival",
+        )
+    return [Path(spec.submodule_search_locations[0]) / DATA_FILE]
+
+
+def read_gse7390(name: str, _root: Path, *, endpoint: str) -> PatientCohort:
+    """The cohort as scikit-survival ships it, whatever the root; patients are numbered in its order."""
     from sksurv.datasets import load_breast_cancer
 
     features, follow_up = load_breast_cancer()

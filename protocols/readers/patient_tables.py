@@ -16,6 +16,7 @@ from protocols.survival.contract import GENOMIC_KINDS
 
 DAYS_A_MONTH = 365.25 / 12
 GENOMIC = re.compile(rf".+_({'|'.join(GENOMIC_KINDS)})")
+SPLITS = re.compile(r"splits_([0-9]+)\.csv")
 UNITS = {"months": 1.0, "days": 1 / DAYS_A_MONTH, "years": 12.0}
 
 
@@ -140,11 +141,8 @@ def read_signatures(path: Path) -> dict[str, tuple[str, ...]]:
 
 def read_splits(folder: Path) -> tuple[PublishedFold, ...]:
     """``splits_0.csv`` … with columns train and val (or test), patients, padded with nothing."""
-    files = sorted(folder.glob("splits_*.csv"), key=lambda path: int(path.stem.removeprefix("splits_")))
-    if not files:
-        raise UserError("no splits", where=folder, expected="splits_0.csv …", remedy="check the folder")
     folds = []
-    for path in files:
+    for path in split_files(folder):
         table = read_csv(path, dtype=str)
         test = "val" if "val" in table.columns else "test"
         for column in ("train", test):
@@ -153,6 +151,15 @@ def read_splits(folder: Path) -> tuple[PublishedFold, ...]:
         members = [tuple(sorted(table[column].dropna())) for column in ("train", test)]
         folds.append(PublishedFold(path.stem.removeprefix("splits_"), *members))
     return tuple(folds)
+
+
+def split_files(folder: Path) -> list[Path]:
+    """The files of :func:`read_splits` by number; others beside them (CLAM's ``splits_0_bool.csv``) are no folds."""
+    numbered = [(SPLITS.fullmatch(path.name), path) for path in folder.glob("splits_*.csv")]
+    files = [path for _, path in sorted((int(match[1]), path) for match, path in numbered if match)]
+    if not files:
+        raise UserError("no splits", where=folder, expected="splits_0.csv …", remedy="check the folder")
+    return files
 
 
 def read_slides(path: Path, root: Path) -> list[SlideFile]:

@@ -70,6 +70,11 @@ def write(path: Path, patient: TextArray, answer: SurvivalPrediction) -> None:
     pq.write_table(pa.table(columns), path, compression="zstd")
 
 
+def is_curve(column: object) -> bool:
+    """Whether a column is named like a point of the survival curves."""
+    return _CURVE.fullmatch(str(column)) is not None
+
+
 def curves_of(table: pd.DataFrame, where: str) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
     """Times ``(k,)`` and survival ``(n, k)`` of a table's curve columns in order of time; None without any."""
     months = {}

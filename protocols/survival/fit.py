@@ -33,7 +33,7 @@ def lacks(question: Question, card: Card) -> str:
 
 def jobs(question: Question) -> list[str]:
     """A fold is fitted by itself."""
-    return [str(number) for number in range(len(question.split.folds))]
+    return [f"{number:04d}" for number in range(len(question.split.folds))]
 
 
 def fit(fit: Fit, job: str, folder: Path) -> Fitted:
@@ -42,7 +42,8 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
     fold, opened = question.split.folds[number], question.cohort
     features = fit.features.get(opened.name)
     bags = Bags(opened, fit.card.encoder, features.embeddings.get(TILES)) if fit.card.encoder and features else None
-    views = PatientViews(opened.store, fit.settings, bags, opened.entry.truth)
+    truth = opened.entry.truth if "oracle" in fit.card.needs else None
+    views = PatientViews(opened.store, fit.settings, bags, truth)
     model: Any = fit.model_class()
     model.fit(views.training(fold.train))
     test = views.inputs(fold.test)

@@ -6,22 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from protocols.images.tiling import lay_tiles, write_tiles
-from protocols.readers.patient_tables import read_slides
+from protocols.readers.patient_tables import read_slides, split_files
 from protocols.registry import load_reader
 from protocols.survival.cohort import PatientCohort
-from protocols.survival.store import PatientStore, write_patient_store
+from protocols.survival.store import write_patient_store
 from protocols.task import CohortRequest
 
-PATHS = ("table", "outcome", "clinical", "genomic", "slides", "signatures", "splits")
+TABLES = ("table", "outcome", "clinical", "genomic", "slides", "signatures")
 
 
 def data_files(request: CohortRequest) -> list[Path]:
-    """The tables that the entry names, and the slides that its list of slides names."""
-    entry = request.entry
-    named = [entry.root / value for key in PATHS if (value := getattr(entry, key)) is not None]
+    """The tables that the entry names, the slides or bags that its list of slides names, the files of its published
+    folds, and what the reader brings itself; nothing else that lies in the root."""
+    entry, reader = request.entry, load_reader("survival", request.entry.reader)
+    named = [entry.root / value for key in TABLES if (value := getattr(entry, key)) is not None]
     if entry.slides is not None:
         named += [entry.root / slide.path for slide in read_slides(entry.root / entry.slides, entry.root)]
-    return named
+    if entry.splits is not None:
+        named += split_files(entry.root / entry.splits)
+    return named + (reader.data_files() if reader.data_files is not None else [])
 
 
 def read(request: CohortRequest, folder: Path) -> None:
@@ -37,10 +40,5 @@ def read(request: CohortRequest, folder: Path) -> None:
 def read_patients(name: str, reader: str, root: Path, **options: Any) -> PatientCohort:
     """The checked tables of a cohort; ``options``: the reader's own keys."""
     found = load_reader("survival", reader)
-    placed = (name, root) if found.required else (name,)
-    cohort: PatientCohort = found.read(*placed, **{"endpoint": "overall survival", **options})
+    cohort: PatientCohort = found.read(name, root, **{"endpoint": "overall survival", **options})
     return cohort
-
-
-def open_store(_request: CohortRequest, folder: Path) -> PatientStore:
-    return PatientStore(folder)

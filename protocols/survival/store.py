@@ -18,6 +18,7 @@ from protocols.files import sha256_of, write_text_whole, written_whole
 from protocols.splits import Exclusion
 from protocols.survival.cohort import PatientCohort, PublishedFold, SlideFile
 from protocols.survival.contract import EventArray, TimeArray
+from protocols.task import CohortRequest
 
 COHORT_FILE = "cohort.json"
 TABLES = ("outcome", "clinical", "genomic")
@@ -90,6 +91,11 @@ class PatientStore:
     def _table(self, name: str) -> pd.DataFrame:
         # A Parquet file without columns forgets how many rows it had: a cohort may have no genomic table at all.
         return pd.read_parquet(self.folder / f"{name}.parquet").reindex(range(len(self.patients)))
+
+
+def open_store(_request: CohortRequest, folder: Path) -> PatientStore:
+    """The cohort in ``folder``, whose seal the engine has verified."""
+    return PatientStore(folder)
 
 
 def write_patient_store(folder: Path, cohort: PatientCohort, *, phantom: bool, root: Path) -> PatientStore:

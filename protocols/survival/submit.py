@@ -9,7 +9,7 @@ import pandas as pd
 
 from protocols.errors import UserError, look_up
 from protocols.protocol import Board
-from protocols.survival.answers import aligned, fold_file
+from protocols.survival.answers import aligned, fold_file, is_curve
 from protocols.survival.store import PatientStore
 from protocols.task import Question
 
@@ -40,8 +40,10 @@ def lay_out(question: Question, table: pd.DataFrame, folder: Path, where: str) -
     labels, at = table["fold"].astype(str), f"{where}, {question.board.name}"
     for label in labels.unique():
         look_up(label, folds, kind="fold", where=at)
+    # What else a table holds is not ours to keep: answers have the columns that a model's have.
+    kept = [name for name in table.columns if name in ("patient", "risk") or is_curve(name)]
     for number, fold in enumerate(question.split.folds):
-        part = table[labels == fold.name].drop(columns=["cohort", "fold"])
+        part = table.loc[labels == fold.name, kept]
         if not len(part):
             raise UserError(f"no row for fold {fold.name!r}", where=at, expected="every fold", remedy="predict it too")
         ordered = aligned(part, [store.patients[row] for row in fold.test], f"{at}, fold {fold.name}")

@@ -12,6 +12,7 @@ import tifffile
 import typer
 from typer.testing import CliRunner
 
+from protocols.bulk.super_tiles import read_slide_tiles
 from protocols.contract import Settings
 from protocols.errors import UserError
 from protocols.files import sha256_of
@@ -21,8 +22,7 @@ from protocols.images.tissue_tiles import RULES, tile_slide
 from protocols.readers.bag_files import read_bag
 from protocols.readers.patient_tables import read_slides
 from protocols.settings import TileSettings
-from suite.bulk import feature_files
-from suite.bulk.super_tiles import read_slide_tiles
+from suite.tools import feature_files
 from suite.tools.feature_files import write_features
 from suite.tools.features_command import register
 from tests.cohorts import real_data

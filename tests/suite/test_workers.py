@@ -72,7 +72,9 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, ending: signal.Signals) -
         f"list(run_jobs(work.sleeps, [Job({str(marks[0])!r}), Job({str(marks[1])!r})], 2))"
     )
     path = os.pathsep.join([str(ROOT), *sys.path])
-    parent = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.DEVNULL
+    )
     _until(lambda: all(mark.exists() and mark.read_text() for mark in marks), 60)
     workers = [int(mark.read_text()) for mark in marks]
     parent.send_signal(ending)

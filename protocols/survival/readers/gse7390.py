@@ -1,4 +1,4 @@
-"""GSE7390, which comes inside scikit-survival: nothing is read from a folder."""
+"""GSE7390, which comes inside scikit-survival: a cohort without a root of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ READER = Reader(
     name="gse7390",
     task="survival",
     read=Part("protocols.readers.gse7390:read_gse7390"),
-    required=(),
     options=("endpoint",),
+    data_files=Part("protocols.readers.gse7390:data_files"),
 )

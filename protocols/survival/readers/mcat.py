@@ -1,4 +1,4 @@
-"""MCAT"s tables: one CSV with outcome, clinical and genomic columns, slides and signatures beside it."""
+"""MCAT's tables: one CSV with outcome, clinical and genomic columns, slides and signatures beside it."""
 
 from __future__ import annotations
 

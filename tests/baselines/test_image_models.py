@@ -44,7 +44,7 @@ FEW, ASKED = toy(4, pixels=40), toy(4, seed=1, pixels=40)
 
 
 def model_class(name: str) -> type[Any]:
-    return getattr(import_module(f"baselines.{name}"), CLASSES[name])  # type: ignore[no-any-return]
+    return getattr(import_module(f"baselines.staining.{name}"), CLASSES[name])  # type: ignore[no-any-return]
 
 
 def brief(name: str) -> Any:

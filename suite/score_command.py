@@ -19,7 +19,9 @@ def score_predictions(config: Config, protocol: str, path: Path, model: str | No
     asked = next(iter(run.protocols.values()))
     task = run.tasks[asked.task]
     records = [
-        record for given in handed_in(config, task.by_folder, path, model, note, task.columns) for record in submit(run, asked, given)
+        record
+        for given in handed_in(config, task.by_folder, path, model, note, task.columns)
+        for record in submit(run, asked, given)
     ]
     folders = [
         found.parent

@@ -77,7 +77,9 @@ def test_an_installed_model_may_not_take_a_built_ins_name(monkeypatch: pytest.Mo
 
 def test_a_module_beside_the_file_can_be_imported(tmp_path: Path) -> None:
     (tmp_path / "my_net_beside.py").write_text("TITLE = 'Beside'\n")
-    text = GOOD.replace("class Mine:", "from my_net_beside import TITLE\n\nclass Mine:").replace('title="Mine"', "title=TITLE")
+    text = GOOD.replace("class Mine:", "from my_net_beside import TITLE\n\nclass Mine:").replace(
+        'title="Mine"', "title=TITLE"
+    )
     assert load_model_class("mine", {"mine": _file(tmp_path, text)}, tmp_path).card.title == "Beside"
 
 

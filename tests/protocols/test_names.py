@@ -32,7 +32,9 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", [value for key, value in HOSTILE.items() if key != "none"], ids=[k for k in HOSTILE if k != "none"])
+@pytest.mark.parametrize(
+    "name", [value for key, value in HOSTILE.items() if key != "none"], ids=[k for k in HOSTILE if k != "none"]
+)
 def test_hostile_name_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(UserError) as caught:
         safe_name(name, kind="model", where="the table")

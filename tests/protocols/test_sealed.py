@@ -52,7 +52,9 @@ def edit(folder: Path, **changes: object) -> None:
 
 @pytest.mark.parametrize(("spoil", "said"), SPOILED.values(), ids=SPOILED)
 @pytest.mark.parametrize("read_before", [False, True])
-def test_whatever_was_altered_is_refused(tmp_path: Path, spoil: Callable[[Path], object], said: str, read_before: bool) -> None:
+def test_whatever_was_altered_is_refused(
+    tmp_path: Path, spoil: Callable[[Path], object], said: str, read_before: bool
+) -> None:
     folder = thing(tmp_path / "a")
     if read_before:  # a verified folder is not believed for ever
         read_seal(folder, "thing")

@@ -14,10 +14,10 @@ import pytest
 import tifffile
 
 from protocols.errors import UserError
+from protocols.images import pyramid_writer
 from protocols.images.image import open_image
 from protocols.images.pyramid_writer import halved, level_sizes, write_pyramid
 from protocols.phantom import image_file
-from protocols.images import pyramid_writer
 from protocols.seeds import generator
 
 

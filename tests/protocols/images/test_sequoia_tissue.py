@@ -17,10 +17,10 @@ from skimage.filters import threshold_otsu
 
 from protocols.contract import CropArray
 from protocols.errors import UserError
+from protocols.images import sequoia_tissue
 from protocols.images.image import open_image
 from protocols.images.sequoia_tissue import channels, histograms, otsu, own_share, sequoia_released, slide_thresholds
 from protocols.images.tissue_tiles import RULES, saturation, tile_slide
-from protocols.images import sequoia_tissue
 from tests.cohorts import real_data
 
 SIDE = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from protocols.errors import UserError
 from protocols.metric import Metric
@@ -36,8 +36,11 @@ KIND = "record"
 class ScoreRecord:
     """One board x one model x one training seed, complete enough to be compared without the predictions.
 
-    Intervals and ranks come from ``per_patient`` (the headline of each patient, the unit of every interval and test) or,
-    where the headline is no mean over patients, from ``replicates``: its value in each patient resample, the same
+    ``board`` is the cohort's name, or a part of it that is asked by itself, or :data:`AVERAGE`. ``notes``: what its
+    makers noticed and a reader of the board must know. ``place``: boards are shown in this order, then by name.
+
+    Intervals and ranks come from ``per_patient`` (the headline of each patient, the unit of every interval and test)
+    or, where the headline is no mean over patients, from ``replicates``: its value in each patient resample, the same
     resamples for every model of a board. ``per_gene`` has one row a gene: gene, pearson, reachable and visible_share
     (None off the phantom). ``metrics``: what the summary's numbers are, as :class:`protocols.metric.Metric`, the
     headline first, copied from the protocol when it was scored. ``details`` is what the task's own figures and notices
@@ -49,7 +52,7 @@ class ScoreRecord:
     protocol_title: str
     model: str
     kind: str
-    status: str
+    status: Status
     reason: str
     card: dict[str, Any]
     weights: list[dict[str, Any]]
@@ -85,6 +88,18 @@ class ScoreRecord:
         """The headline first."""
         return tuple(Metric(**one) for one in self.metrics)
 
+    @property
+    def headline_metric(self) -> Metric:
+        """What the headline is, and which way is better."""
+        if not self.metrics:
+            raise UserError(
+                "no metrics",
+                where=f"record of {self.protocol}, {self.board}, {self.model}",
+                expected="the protocol's metrics, the headline first",
+                remedy="score the predictions again",
+            )
+        return Metric(**self.metrics[0])
+
     @classmethod
     def read(cls, folder: Path) -> ScoreRecord:
         """The record of a sealed folder, verified with all that stands beside it."""
@@ -93,11 +108,23 @@ class ScoreRecord:
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
             fields["headline"] = Interval(**fields["headline"])
-            return cls(**fields)
-        except (json.JSONDecodeError, TypeError, KeyError) as error:
+            record = cls(**fields)
+            _check(record)
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(
                 f"unreadable score record ({error})",
                 where=path,
                 expected="a record of this version",
                 remedy="score the predictions again",
             ) from error
+        return record
+
+
+def _check(record: ScoreRecord) -> None:
+    """Raise ``ValueError`` or ``TypeError`` for a record that reports could not show."""
+    if record.status not in get_args(Status):
+        raise ValueError(f"status {record.status!r}")
+    if not record.board:
+        raise ValueError("no board")
+    if not record.typed_metrics:
+        raise ValueError("no metrics")

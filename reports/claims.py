@@ -4,76 +4,26 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from protocols.records import AVERAGE, ScoreRecord
 from reports.describe import Cohort, Weights, describe_cohort, describe_weights
 
-HEADLINE = "headline"
-_METRICS = {
-    "survival": (
-        (re.compile(r"(ipcw|uno).*c.index|c.index.*(ipcw|uno)"), "uno_mean"),
-        (re.compile(r"c.index"), HEADLINE),
-        (re.compile(r"log.rank p"), "logrank_p"),
-    ),
-    "image": (
-        (re.compile(r"h.score"), "h_score_r"),
-        (re.compile(r"ssim.*global"), "ssim_global"),
-        (re.compile(r"ssim"), "ssim"),
-        (re.compile(r"psnr"), HEADLINE),
-    ),
-    "bulk": (
-        (re.compile(r"well.predicted genes"), "well_predicted"),
-        (re.compile(r"median r of the top"), "top_median_as_published"),
-        (re.compile(r"genes validated externally"), "external_held"),
-        (re.compile(r"pooled"), "pearson_pooled"),
-        (re.compile(r"(mean|per.gene).*(pearson|\br\b)"), HEADLINE),
-    ),
-    "spatial": (
-        (re.compile(r"median emd"), "emd_own_genes"),
-        (re.compile(r"pearson"), HEADLINE),
-    ),
-    "expression": (
-        (re.compile(r"rand|\bari\b"), "ari"),
-        (re.compile(r"\bf1\b"), "rare_f1"),
-        (re.compile(r"pooled.*(pearson|\br\b)|pearson.*pooled"), "pearson_pooled"),
-        (re.compile(r"spearman"), "spearman_per_slide"),
-        (re.compile(r"\bmse\b|mean squared"), "mse_per_slide"),
-        (
-            re.compile(r"(mean|per.slide|per.gene).*pearson|pearson.*(mean|per.slide|per.gene)|^(pearson|pcc|r)$"),
-            HEADLINE,
-        ),
-    ),
-}
-"""What a card's words for a metric mean here; the first match counts, and what matches none is another metric."""
 
+def answers(board: str, asked: str) -> bool:
+    """Whether a board is the one that a published number speaks of.
 
-MEAN_OF_COHORTS = "mean of cohorts"
-WITHIN_METRIC = ("global window",)
-"""Words behind a comma that belong to the metric and name no cohort."""
-
-
-def answers(metric: str, board: str) -> bool:
-    """Whether a board is the one that a published metric speaks of: of cohort X only X's board, of a mean the average.
-
-    A protocol with a single board answers everything.
+    ``asked`` is empty for any board, "average" for the mean over cohorts, else a word of the board's name, lower-case:
+    "brca" is asked of "tcga-brca" and "phantom_brca", never of "brca2".
     """
-    if not board:
+    if not asked:
         return True
-    if ", " not in metric or metric.rpartition(", ")[2] in WITHIN_METRIC:
-        return True
-    if MEAN_OF_COHORTS in metric:
-        return board == AVERAGE
-    cohort = re.split(r"[^a-z0-9]+", metric.rpartition(", ")[2].lower())[-1]  # "TCGA-BRCA" is BRCA
-    return cohort in re.split(r"[^a-z0-9]+", board.lower())
-
-
-def measured_key(metric: str, task: str = "expression") -> str | None:
-    """The summary key (or :data:`HEADLINE`) that answers a published metric, or None if nothing here does."""
-    words = metric.lower().replace("_", " ")
-    return next((key for pattern, key in _METRICS[task] if pattern.search(words)), None)
+    if AVERAGE in (asked, board):
+        return asked == board
+    return asked.lower() in re.split(r"[^a-z0-9]+", board.lower())
 
 
 class Status(StrEnum):
@@ -92,13 +42,19 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Claim:
-    """One published number, the measured one (None if there is none) and every reason that keeps them apart."""
+    """One published number, the measured one (None if there is none) and every reason that keeps them apart.
+
+    ``board`` is where it was measured, empty where nothing answers; ``metric`` the key that answers it, empty where
+    nothing measured here is what the paper means; ``words`` what to call it.
+    """
 
     model: str
     title: str
     protocol: str
-    task: str
+    board: str
     metric: str
+    words: str
+    is_headline: bool
     published: float
     spread: float | None
     spread_is: str
@@ -114,28 +70,41 @@ class Claim:
         return "; ".join([first, *(status.removeprefix("not comparable: ") for status in rest)])
 
 
+Entry = Mapping[str, Any]
+"""One of a card's published numbers, as a record keeps it: see :class:`protocols.contract.Published`."""
+
+
 def claims_of(record: ScoreRecord) -> tuple[Claim, ...]:
-    """The card's published numbers for this record's own protocol."""
+    """The card's published numbers for this record's own board."""
     return tuple(
         _claim(record, entry, record)
         for entry in _published(record)
-        if entry.get("protocol") == record.protocol and answers(str(entry.get("metric", "")), record.board)
+        if entry["protocol"] == record.protocol and answers(record.board, str(entry.get("board") or ""))
     )
 
 
 def all_claims(records: Sequence[ScoreRecord]) -> tuple[Claim, ...]:
-    """Every published number of every card, once, with its measured counterpart where that was run."""
-    cells: dict[tuple[str, str], list[ScoreRecord]] = defaultdict(list)
+    """Every published number of every card, once for each board that answers it, or once where none was run.
+
+    ``records``: one a cell (:func:`reports.seeds.first_seeds`).
+    """
+    boards: dict[tuple[str, str], list[ScoreRecord]] = defaultdict(list)
     for record in records:
-        cells[record.protocol, record.model].append(record)
+        boards[record.protocol, record.model].append(record)
     claims: dict[tuple[str, ...], Claim] = {}
-    for record in sorted(records, key=lambda r: (r.model, r.protocol)):
+    for record in sorted(records, key=lambda r: (r.model, r.protocol, r.board)):
         for entry in _published(record):
-            key = (record.model, *(str(entry.get(name)) for name in ("protocol", "metric", "source", "note", "value")))
-            if key not in claims:
-                own = cells[str(entry.get("protocol")), record.model]
-                cell = next((r for r in own if answers(str(entry.get("metric", "")), r.board)), None)
-                claims[key] = _claim(record, entry, cell)
+            own = boards[str(entry["protocol"]), record.model]
+            asked = str(entry.get("board") or "")
+            answering: list[ScoreRecord | None] = [r for r in own if answers(r.board, asked)]
+            for cell in answering or [None]:
+                key = (
+                    record.model,
+                    *(str(entry.get(name) or "") for name in ("protocol", "metric", "words", "board")),
+                    cell.board if cell else "",
+                    *(str(entry.get(name) or "") for name in ("source", "note", "value")),
+                )
+                claims.setdefault(key, _claim(record, entry, cell))
     return tuple(claims[key] for key in sorted(claims))
 
 
@@ -156,22 +125,24 @@ def reasons_apart(weights: Weights, cohort: Cohort, source: str) -> tuple[Status
     return tuple(reasons)
 
 
-def _published(record: ScoreRecord) -> list[dict[str, object]]:
+def _published(record: ScoreRecord) -> list[Entry]:
     return [entry for entry in record.card.get("published") or () if entry.get("value") is not None]
 
 
-def _claim(owner: ScoreRecord, entry: dict[str, object], cell: ScoreRecord | None) -> Claim:
-    metric, source = str(entry.get("metric", "")), str(entry.get("source", ""))
+def _claim(owner: ScoreRecord, entry: Entry, cell: ScoreRecord | None) -> Claim:
+    metric, source = str(entry.get("metric") or ""), str(entry.get("source") or "")
     measured, statuses = _measure(cell, metric, source)
     spread = entry.get("spread")
     return Claim(
         model=owner.model,
         title=str(owner.card.get("title") or owner.model),
-        protocol=str(entry.get("protocol", "")),
-        task=owner.task,
+        protocol=str(entry["protocol"]),
+        board=cell.board if cell else "",
         metric=metric,
-        published=float(str(entry["value"])),
-        spread=None if spread is None else float(str(spread)),
+        words=_words(entry, metric, cell),
+        is_headline=cell is not None and metric == cell.headline_metric.key,
+        published=float(entry["value"]),
+        spread=None if spread is None else float(spread),
         spread_is=str(entry.get("spread_is") or ""),
         source=source,
         note=str(entry.get("note") or ""),
@@ -180,15 +151,21 @@ def _claim(owner: ScoreRecord, entry: dict[str, object], cell: ScoreRecord | Non
     )
 
 
+def _words(entry: Entry, metric: str, cell: ScoreRecord | None) -> str:
+    """The paper's own words; else the metric's title, else its key. And whose number it is, where a paper has many."""
+    titles = {one.key: one.title for one in cell.typed_metrics} if cell else {}
+    named = str(entry.get("words") or titles.get(metric, metric))
+    return named + (f", {entry['board']}" if entry.get("board") else "")
+
+
 def _measure(cell: ScoreRecord | None, metric: str, source: str) -> tuple[float | None, tuple[Status, ...]]:
     if cell is None:
         return None, (Status.NOT_RUN,)
     if cell.status == "skipped":
         return None, (Status.SKIPPED,)
-    key = measured_key(metric, cell.task)
-    if key is None:
+    if not metric:
         return None, (Status.OTHER_METRIC,)
-    measured = cell.headline.mean if key == HEADLINE else cell.summary.get(key)
+    measured = cell.headline.mean if metric == cell.headline_metric.key else cell.summary.get(metric)
     if measured is None:
         return None, (Status.UNDEFINED,)
     weights = describe_weights(cell.weights, kind=cell.kind)

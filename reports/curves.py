@@ -18,6 +18,11 @@ SMALL_MULTIPLES = 6
 """At most this many models in the figure; the best ranked come first."""
 
 
+def curves_in(row: Row) -> list[dict[str, Any]]:
+    """Kaplan-Meier curves of the halves by risk; none where every risk is the same, or of an average."""
+    return row.details.get("curves") or []
+
+
 def curves_of(row: Row) -> dict[str, Any]:
     """One model's curves for the page, rounded to what a screen shows: months to 0.1, probabilities to 0.001."""
     groups = [
@@ -28,17 +33,17 @@ def curves_of(row: Row) -> dict[str, Any]:
             "time": [round(value, 1) for value in curve["time"]],
             **{key: [round(value, 3) for value in curve[key]] for key in ("survival", "low", "high")},
         }
-        for curve in row.curves
+        for curve in curves_in(row)
     ]
     p = row.summary.get("logrank_p")
-    return {"groups": groups, "at_risk": row.survival["at_risk"], "p": None if p is None else p_value(p)}
+    return {"groups": groups, "at_risk": row.details["at_risk"], "p": None if p is None else p_value(p)}
 
 
 def curves_figure(board: Leaderboard) -> Figure | None:
     """Small multiples, one a model: both halves with their bands, the log-rank p, and patients still followed."""
     from matplotlib.figure import Figure
 
-    rows = [row for row in board.rows if row.curves]
+    rows = [row for row in board.rows if curves_in(row)]
     rows = sorted(rows, key=lambda row: row.kind != "model")[:SMALL_MULTIPLES]
     if not rows:
         return None
@@ -58,12 +63,12 @@ def curves_figure(board: Leaderboard) -> Figure | None:
 
 
 def _draw(axes: Axes, row: Row) -> None:
-    for curve in row.curves:
+    for curve in curves_in(row):
         colour = COLOURS[curve["group"]]
         time = np.asarray(curve["time"])
         axes.step(time, curve["survival"], where="post", color=colour, linewidth=1.4)
         axes.fill_between(time, curve["low"], curve["high"], step="post", color=colour, alpha=0.15, linewidth=0)
-    table = row.survival["at_risk"]
+    table = row.details["at_risk"]
     axes.set_xticks(table["times"])
     axes.set_xlim(0, table["times"][-1])
     axes.set_ylim(0, 1.02)

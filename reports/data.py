@@ -5,22 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from reports.claims import Claim
 from reports.leaderboard import Leaderboard, Row
-from reports.metrics import METRICS
+from reports.seeds import spread
 from reports.tables import headline_claims, verdict, weights_text
 
 RANK_FIELDS = ("protocol", "board", "model", "kind", "rank", "mean", "low", "high", "patients")
-GENE_FIELDS = ("protocol", "model", "gene", "pearson", "reachable", "visible_share")
+GENE_FIELDS = ("protocol", "board", "model", "gene", "pearson", "reachable", "visible_share")
 
 
 def boards_csv(boards: Sequence[Leaderboard]) -> str:
     """One row a cell of the matrix, with unrounded values; empty where undefined or not measured."""
-    named = [key for task in METRICS for key in METRICS[task].secondary if any(board.task == task for board in boards)]
+    named = list(dict.fromkeys(metric.key for board in boards for metric in board.metrics[1:]))
     extra = sorted({key for board in boards for row in board.rows for key in row.summary} - set(named))
     rows = [_flat(board, row, [*named, *extra]) for board in boards for row in board.rows]
     return _csv(list(rows[0]) if rows else [], rows)
@@ -50,7 +50,12 @@ def ranks_csv(boards: Sequence[Leaderboard]) -> str:
 def genes_csv(boards: Sequence[Leaderboard]) -> str:
     """Each gene's Pearson r by each model beside the r that is reachable at best (phantom only)."""
     rows = (
-        {"protocol": board.protocol, "model": row.model, **{key: gene.get(key) for key in GENE_FIELDS[2:]}}
+        {
+            "protocol": board.protocol,
+            "board": board.board,
+            "model": row.model,
+            **{key: gene.get(key) for key in GENE_FIELDS[3:]},
+        }
         for board in boards
         for row in board.rows
         for gene in row.per_gene
@@ -58,9 +63,16 @@ def genes_csv(boards: Sequence[Leaderboard]) -> str:
     return _csv(GENE_FIELDS, rows)
 
 
-def boards_json(boards: Sequence[Leaderboard], claims: Sequence[Claim]) -> str:
-    """Everything that the other outputs show, as one JSON object; single genes are left to ``genes.csv``."""
+def boards_json(
+    boards: Sequence[Leaderboard], claims: Sequence[Claim], pending: Mapping[str, Sequence[str]] | None = None
+) -> str:
+    """Everything that the other outputs show, as one JSON object.
+
+    Single genes are left to ``genes.csv``; resamples and a task's own details to the records. ``pending``: boards
+    without any record, and the models that are to be scored there.
+    """
     content = {
+        "pending": {key: list(models) for key, models in (pending or {}).items()},
         "leaderboards": [
             {**asdict(replace(board, rows=())), "rows": [_row_json(row) for row in board.rows]} for board in boards
         ],
@@ -89,6 +101,7 @@ def _flat(board: Leaderboard, row: Row, keys: Sequence[str]) -> dict[str, Any]:
         "weights": weights_text(row.weights),
         "profile": row.profile,
         "seed": row.seed,
+        **_seeds(row),
         "cohort": board.cohort.name,
         "phantom": board.cohort.phantom,
         "cohort_slides": board.cohort.slides,
@@ -98,18 +111,19 @@ def _flat(board: Leaderboard, row: Row, keys: Sequence[str]) -> dict[str, Any]:
         "published_spread": claims[0].spread if claims else None,
         "published_source": claims[0].source if claims else "",
         "verdict": verdict(row.claims) if claims else "",
-        "seconds": row.cost.seconds,
-        "peak_memory_mib": row.cost.peak_memory_mib,
-        "peak_gpu_memory_mib": row.cost.peak_gpu_memory_mib,
-        "cells_per_second": row.cost.cells_per_second,
-        "device": row.cost.device or row.device,
+        "device": row.device,
     }
 
 
 def _row_json(row: Row) -> dict[str, Any]:
-    fields = {**asdict(replace(row, per_gene=())), "claims": [_claim_json(claim) for claim in row.claims]}
-    del fields["per_gene"]
-    return fields
+    fields = asdict(replace(row, per_gene=(), replicates=(), details={}))
+    kept = {key: value for key, value in fields.items() if key not in ("per_gene", "replicates", "details")}
+    return {**kept, **_seeds(row), "claims": [_claim_json(claim) for claim in row.claims]}
+
+
+def _seeds(row: Row) -> dict[str, float | int | None]:
+    found = spread(row.seeds)
+    return {"seed_mean": found.mean, "seed_sd": found.sd, "n_seeds": found.n}
 
 
 def _claim_json(claim: Claim) -> dict[str, Any]:

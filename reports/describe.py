@@ -1,15 +1,11 @@
-"""What reports say of a record's parts: weights, cohort, cost. Plain reading of the record, no judgement."""
+"""What reports say of a record's parts: weights and cohort. Plain reading of the record, no judgement."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Literal
-
-from protocols.errors import UserError
-from protocols.records import ScoreRecord
 
 WeightsState = Literal["none", "random", "partly random", "file", "hub", "file and hub", "predictions only", "unknown"]
 PREDICTIONS_ONLY = "predictions only"
@@ -59,17 +55,6 @@ class Cohort:
         if not self.phantom:
             return "real"
         return "simulated tissue" if "phantom" in self.name.lower() else "phantom (simulated tissue)"
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a cell of the matrix took; every field is None where it was not measured."""
-
-    seconds: float | None = None
-    peak_memory_mib: float | None = None
-    peak_gpu_memory_mib: float | None = None
-    device: str | None = None
-    cells_per_second: float | None = None
 
 
 def describe_weights(records: Sequence[Mapping[str, Any]], *, kind: str = "model") -> Weights:
@@ -129,25 +114,3 @@ def _count(value: object) -> int | None:
     if isinstance(value, (list, tuple, dict)):
         return len(value)
     return int(value) if isinstance(value, (int, float)) else None
-
-
-def read_cost(timings: Path | None, record: ScoreRecord) -> Cost:
-    """Time and memory of one cell from ``<timings>/<protocol>/<model>.json``; all None if there is no such file."""
-    path = timings / record.protocol / f"{record.model}.json" if timings is not None else None
-    if path is None or not path.is_file():
-        return Cost()
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        numbers = {
-            key: None if fields.get(key) is None else float(fields[key])
-            for key in ("seconds", "peak_memory_mib", "peak_gpu_memory_mib", "cells_per_second")
-        }
-        device = fields.get("device_name") or fields.get("device")
-        return Cost(device=None if device is None else str(device), **numbers)
-    except (json.JSONDecodeError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"unreadable timing ({error})",
-            where=path,
-            expected='an object with "seconds", "peak_memory_mib", "device", "cells_per_second"',
-            remedy="delete the file or run the cell again",
-        ) from error

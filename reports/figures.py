@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protocols.files import written_whole
-from reports.curves import curves_figure
 from reports.leaderboard import Leaderboard, Row
+from reports.tables import headline_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,36 +35,34 @@ SMALL_MULTIPLES = 8
 """At most this many models in the figure of genes; the best ranked come first."""
 
 
-def write_figures(board: Leaderboard, folder: Path) -> list[Path]:
-    """Write ``ranks_<board>`` and, where there is something to draw, ``genes_<board>`` (r against the reachable r) and
-    ``curves_<board>`` (Kaplan-Meier by median risk), as PNG and SVG."""
+def own_figures(board: Leaderboard) -> dict[str, Callable[[], Figure | None]]:
+    """By name: ``ranks_<board>`` and, where there is something to draw, ``genes_<board>`` (r against the reachable)."""
+    return {
+        file_name("ranks", board.key): lambda: ranks_figure(board),
+        file_name("genes", board.key): lambda: genes_figure(board),
+    }
+
+
+def save_figures(
+    drawn: Mapping[str, Callable[[], Figure | None]], folder: Path, kinds: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Draw and save figures by name; None draws nothing."""
     import matplotlib
 
     written: list[Path] = []
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # A model's name may hold characters that the font lacks; the figure then shows a box, which is no error.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figures = (("ranks", ranks_figure(board)), ("genes", genes_figure(board)), ("curves", curves_figure(board)))
-        for name, figure in figures:
-            if figure is not None:
-                written += [_save(figure, folder / f"{name}_{_safe(board.key)}.{kind}") for kind in ("png", "svg")]
-    return written
-
-
-def save_figures(
-    drawn: Mapping[str, Callable[[], Figure | None]], out: Path, kinds: Sequence[str] = ("png", "svg")
-) -> list[Path]:
-    """Draw and save figures by name below ``<out>/figures``; None draws nothing."""
-    import matplotlib
-
-    written: list[Path] = []
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         for name, draw in drawn.items():
             figure = draw()
             if figure is not None:
-                written += [_save(figure, out / "figures" / f"{name}.{kind}") for kind in kinds]
+                written += [_save(figure, folder / f"{name}.{kind}") for kind in kinds]
     return written
+
+
+def file_name(family: str, board: str = "") -> str:
+    """A figure's file without its ending; a board's key may hold characters that no file's name should."""
+    return f"{family}_{re.sub(r'[^A-Za-z0-9._-]+', '-', board)}" if board else family
 
 
 def ranks_figure(board: Leaderboard) -> Figure | None:
@@ -85,8 +83,9 @@ def ranks_figure(board: Leaderboard) -> Figure | None:
         axes.plot([mean], [y], marker="o" if row.kind == "model" else "D", color=colour, markersize=5)
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axes.invert_yaxis()
-    axes.axvline(board.metrics.nothing, color="#cccccc", linewidth=0.8, zorder=0)
-    axes.set_xlabel(f"{board.metrics.means} (95 % CI over patients)")
+    if board.headline.nothing is not None:
+        axes.axvline(board.headline.nothing, color="#cccccc", linewidth=0.8, zorder=0)
+    axes.set_xlabel(f"{headline_text(board)} (95 % CI over patients)")
     figure.suptitle(f"{board.title}\ncohort {board.cohort.name}, {board.cohort.nature}", x=0.02, ha="left")
     return figure
 
@@ -144,8 +143,3 @@ def _save(figure: Figure, path: Path) -> Path:
     with written_whole(path) as part:
         figure.savefig(part, format=path.suffix[1:], dpi=DPI, metadata=metadata)
     return path
-
-
-def _safe(name: str) -> str:
-    """A protocol's name as part of a file's name."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from reports.claims import Claim
 from reports.leaderboard import Leaderboard
-from reports.tables import CLAIM_TITLES, MINUS, claim_cells, cohort_text, columns
+from reports.tables import CLAIM_TITLES, MINUS, claim_cells, cohort_text, columns, headline_text
 
-LEFT_OUT = frozenset({"published", "verdict", "time", "memory"})
+LEFT_OUT = frozenset({"published", "verdict"})
 """Too wide for a page; the claims table has the published numbers."""
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -28,6 +28,8 @@ SPECIAL = {
     '"': r"\textquotedbl{}",
     MINUS: r"$-$",
     "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
     "–": "--",
     "—": "---",
     "·": r"$\cdot$",
@@ -41,7 +43,7 @@ def latex(boards: Sequence[Leaderboard], claims: Sequence[Claim]) -> str:
     parts += [_board(board) for board in boards]
     if claims:
         caption = "Published numbers, the measured ones, and whether the two may be compared."
-        aligned = "lll" + "l" * (len(CLAIM_TITLES) - 3)
+        aligned = "l" * len(CLAIM_TITLES)
         parts.append(_table(CLAIM_TITLES, aligned, [[claim_cells(claim) for claim in claims]], caption, "claims"))
     return "\n\n".join(parts) + "\n"
 
@@ -58,7 +60,7 @@ def _board(board: Leaderboard) -> str:
     warnings = " ".join(notice.text for notice in board.notices if notice.level == "warning")
     caption = (
         f"{board.title} (protocol {board.protocol}, version {board.version}, profile {board.profile}; "
-        f"cohort {cohort_text(board.cohort)}). {board.metrics.means}; models of one rank cannot be told apart. "
+        f"cohort {cohort_text(board.cohort)}). {headline_text(board)}; models of one rank cannot be told apart. "
         f"{warnings}"
     )
     return _table([column.title for column in shown], aligned, groups, caption.strip(), board.key)

@@ -5,29 +5,31 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from protocols.errors import UserError
-from protocols.records import AVERAGE, RECORD_FILE, Interval, ScoreRecord
+from protocols.metric import Metric
+from protocols.records import AVERAGE, Interval, ScoreRecord
 from reports.claims import Claim, claims_of
-from reports.describe import PREDICTIONS_ONLY, Cohort, Cost, Weights, describe_cohort, describe_weights, read_cost
-from reports.metrics import METRICS, TaskMetrics
-from reports.notices import Notice, collect_notices
-from reports.ranking import Detectable, Ranking, rank_models, rank_replicates
-
-DIFFICULTY = ("intra_patient", "inter_patient", "cross_cancer")
-"""Protocols whose difficulty rises in this order; any other protocol follows by name."""
+from reports.describe import PREDICTIONS_ONLY, Cohort, Weights, describe_cohort, describe_weights
+from reports.direction import best_first
+from reports.notices import Notice, TaskNotices, collect_notices
+from reports.ranking import Detectable, Measured, Ranking, rank
+from reports.seeds import SeedScore, by_cell, seed_scores
 
 Group = Literal["ranked", "unranked", "reference", "skipped"]
 GROUPS: tuple[Group, ...] = ("ranked", "unranked", "reference", "skipped")
 SAME_DATA = ("cohort", "split")
 """Hashes that must agree between the scored cells of one leaderboard."""
+VERSION = "protocol version"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One cell of the matrix as a leaderboard shows it. Only rows of the group ``ranked`` have a rank."""
+    """One cell of the matrix as a leaderboard shows it. Only rows of the group ``ranked`` have a rank.
+
+    All but ``seeds`` is of the record that stands for the cell (:func:`reports.seeds.by_cell`).
+    """
 
     model: str
     title: str
@@ -40,36 +42,38 @@ class Row:
     weights: Weights
     profile: str
     seed: int
+    seeds: tuple[SeedScore, ...]
     device: str
-    cost: Cost
     claims: tuple[Claim, ...]
     card: dict[str, Any]
     counts: dict[str, int]
     per_patient: dict[str, float]
     per_gene: tuple[dict[str, Any], ...]
-    biology: tuple[dict[str, Any], ...]
-    survival: dict[str, Any]
+    replicates: tuple[float, ...]
+    details: dict[str, Any]
+    notes: tuple[str, ...]
     hashes: dict[str, str]
     libraries: dict[str, str]
-
-    @property
-    def curves(self) -> list[dict[str, Any]]:
-        """Kaplan-Meier curves of the halves by risk; none off survival, or where every risk is the same."""
-        return self.survival.get("curves") or []
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All models' answers to one protocol, or to one board of it; ``rows`` are in the order in which they are shown."""
+    """All models' answers to one board of a protocol; ``rows`` are in the order in which they are shown."""
 
     protocol: str
     board: str
     task: str
     version: str
     title: str
+    protocol_title: str
+    place: int
+    metrics: tuple[Metric, ...]
+    """What the rows' numbers are; the headline first."""
     profile: str
     cohort: Cohort
     rows: tuple[Row, ...]
+    missing: tuple[str, ...]
+    """Models of the run that are not scored here yet."""
     excluded: tuple[tuple[str, str], ...]
     notices: tuple[Notice, ...]
     ties: tuple[tuple[int, tuple[str, ...]], ...]
@@ -81,103 +85,99 @@ class Leaderboard:
 
     @property
     def key(self) -> str:
-        """The protocol, and behind it the board where there are several; names files and entries."""
-        return f"{self.protocol}-{self.board}" if self.board else self.protocol
+        """Names files and entries."""
+        return board_key(self.protocol, self.board)
 
     @property
-    def metrics(self) -> TaskMetrics:
-        return METRICS[self.task]
+    def headline(self) -> Metric:
+        return self.metrics[0]
 
     @property
-    def secondary(self) -> tuple[str, ...]:
-        """The secondary metrics that at least one row has been measured by, in the table's order."""
-        known = self.metrics.secondary
-        return tuple(key for key in known if any(row.summary.get(key) is not None for row in self.rows))
+    def secondary(self) -> tuple[Metric, ...]:
+        """The metrics beside the headline that at least one row has been measured by, in the protocol's order."""
+        return tuple(m for m in self.metrics[1:] if any(row.summary.get(m.key) is not None for row in self.rows))
+
+    @property
+    def several_seeds(self) -> bool:
+        return any(len(row.seeds) > 1 for row in self.rows)
 
 
-def find_cells(scores: Path | Sequence[Path]) -> list[Path]:
-    """Folders of score records: all ``<scores>/<protocol>/<model>/``, or the given ones.
+def board_key(protocol: str, board: str) -> str:
+    return f"{protocol}-{board}"
 
-    Raises :class:`UserError` if there is none.
+
+def pending_of(boards: Sequence[Leaderboard], missing: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """The missing models of boards that have no record at all, and are therefore none of ``boards``."""
+    there = {board.key for board in boards}
+    return {key: tuple(models) for key, models in sorted(missing.items()) if key not in there and models}
+
+
+def build_leaderboards(
+    records: Sequence[ScoreRecord],
+    seed: int,
+    *,
+    missing: Mapping[str, Sequence[str]] | None = None,
+    task_notices: TaskNotices | None = None,
+) -> list[Leaderboard]:
+    """One leaderboard a protocol and board: by the protocol's place and name, an average ahead of what it averages.
+
+    ``seed`` is the run's own: for the paired bootstrap, and of the record that stands for a cell of several seeds.
+    ``missing`` names the models that are not scored yet, by :func:`board_key`; ``task_notices`` what a task says of
+    the records of one of its boards.
     """
-    if not isinstance(scores, Path):
-        return list(scores)
-    folders = sorted(path.parent for path in scores.glob(f"*/*/{RECORD_FILE}"))
-    if not folders:
-        raise UserError(
-            "no score records", where=scores, expected="<protocol>/<model>/record.json", remedy="run `dvc repro` first"
-        )
-    return folders
+    found: dict[tuple[str, str], list[list[ScoreRecord]]] = defaultdict(list)
+    for (protocol, board, _), own in by_cell(records, seed).items():
+        found[protocol, board].append(own)
+    boards = [
+        _build(cells, seed, tuple((missing or {}).get(board_key(*key), ())), task_notices or {})
+        for key, cells in found.items()
+    ]
+    return sorted(boards, key=lambda one: (one.place, one.protocol, one.board != AVERAGE, one.board))
 
 
-def load_records(scores: Path | Sequence[Path]) -> list[ScoreRecord]:
-    """Every record of :func:`find_cells`, sorted by protocol and model."""
-    return [record for record, _ in load_cells(scores)]
-
-
-def load_cells(scores: Path | Sequence[Path]) -> list[tuple[ScoreRecord, Path]]:
-    """Records and the folders that they were read from, sorted by protocol and model.
-
-    Raises :class:`UserError` if a record is unreadable or two are of the same cell (a copied folder, or predictions
-    handed in under the name of a model of this run).
-    """
-    cells: dict[tuple[str, str, str], tuple[ScoreRecord, Path]] = {}
-    for folder in find_cells(scores):
-        record = ScoreRecord.read(folder)
-        key = (record.protocol, record.board, record.model)
-        if key in cells:
-            raise UserError(
-                f"a second record of {' '.join(filter(None, key[:2]))} x {record.model}",
-                where=folder,
-                expected=f"only the one in {cells[key][1]}",
-                remedy="rename or remove one of them",
-            )
-        cells[key] = (record, folder)
-    return [cells[key] for key in sorted(cells)]
-
-
-def build_leaderboards(records: Sequence[ScoreRecord], seed: int, *, timings: Path | None = None) -> list[Leaderboard]:
-    """One leaderboard a protocol and board, in the order of difficulty, an average ahead of what it averages.
-
-    ``seed`` is for the paired bootstrap.
-    """
-    found: dict[tuple[str, str], list[ScoreRecord]] = defaultdict(list)
-    for record in records:
-        found[record.protocol, record.board].append(record)
-    return [_build(found[key], seed, timings) for key in sorted(found, key=_difficulty)]
-
-
-def _difficulty(key: tuple[str, str]) -> tuple[int, str, bool, str]:
-    protocol, board = key
-    place = DIFFICULTY.index(protocol) if protocol in DIFFICULTY else len(DIFFICULTY)
-    return (place, protocol, board != AVERAGE, board)
-
-
-def _build(records: Sequence[ScoreRecord], seed: int, timings: Path | None) -> Leaderboard:
+def _build(
+    cells: Sequence[list[ScoreRecord]], seed: int, missing: tuple[str, ...], task_notices: TaskNotices
+) -> Leaderboard:
+    _refuse_mixed_data([record for own in cells for record in own if record.status == "scored"])
+    records = [own[0] for own in cells]
     scored = [record for record in records if record.status == "scored"]
-    _refuse_mixed_data(scored)
-    first = (scored or list(records))[0]
-    measured = [r for r in scored if r.kind == "model" and _is_measured(r)]
-    if any(r.replicates for r in measured):
-        ranking = rank_replicates({r.model: (r.headline.mean or 0.0, r.replicates) for r in measured})
-    else:
-        ranking = rank_models({r.model: r.per_patient for r in measured}, seed=seed)
-    rows = sorted((_row(record, ranking, timings) for record in records), key=_place)
+    first = (scored or records)[0]
+    metrics = _metrics(records)
+    ranking = rank({r.model: _measured(r) for r in scored if _group(r) == "ranked"}, metrics[0], seed=seed)
+    rows = sorted((_row(own, ranking) for own in cells), key=lambda row: _place(row, metrics[0]))
     cohort, titles = describe_cohort(first.cohort), {row.model: row.title for row in rows}
+    protocol_title = first.protocol_title or first.protocol
     return Leaderboard(
         protocol=first.protocol,
         board=first.board,
         task=first.task,
         version=first.protocol_version,
-        title=(first.protocol_title or first.protocol) + (f": {first.board}" if first.board else ""),
+        title=f"{protocol_title}: {first.board}",
+        protocol_title=protocol_title,
+        place=first.place,
+        metrics=metrics,
         profile=", ".join(sorted({r.profile for r in records} - {PREDICTIONS_ONLY})) or first.profile,
         cohort=cohort,
         rows=tuple(rows),
+        missing=missing,
         excluded=tuple(sorted({(e.get("what", ""), e.get("reason", "")) for r in records for e in r.excluded})),
-        notices=collect_notices(scored or list(records), cohort),
+        notices=collect_notices(scored or records, cohort, missing, task_notices),
         ties=tuple((rank, tuple(titles[model] for model in models)) for rank, models in ranking.ties),
         detectable=_titled(ranking.detectable, titles),
     )
+
+
+def _metrics(records: Sequence[ScoreRecord]) -> tuple[Metric, ...]:
+    """The board's metrics; records that were scored under another headline cannot stand in one order."""
+    headlines = {(record.headline_metric.key, record.headline_metric.higher_is_better) for record in records}
+    if len(headlines) > 1:
+        raise UserError(
+            f"records with the headlines {' and '.join(sorted(key for key, _ in headlines))}",
+            where=f"{records[0].protocol} {records[0].board}",
+            expected="one headline, one way better",
+            remedy="run `dvc repro` to score all models anew",
+        )
+    return max((record.typed_metrics for record in records), key=len)
 
 
 def _titled(found: Detectable | None, titles: Mapping[str, str]) -> Detectable | None:
@@ -185,21 +185,21 @@ def _titled(found: Detectable | None, titles: Mapping[str, str]) -> Detectable |
 
 
 def _refuse_mixed_data(scored: Sequence[ScoreRecord]) -> None:
-    """Ranks compare answers to one question: other data or another split is another question."""
-    for name in SAME_DATA:
-        seen: Mapping[str, str] = {r.hashes[name]: r.model for r in scored if name in r.hashes}
+    """Ranks compare answers to one question: other data, another split or another version is another question."""
+    for name in (*SAME_DATA, VERSION):
+        seen = {value: r for r in scored if (value := {**r.hashes, VERSION: r.protocol_version}.get(name))}
         if len(seen) > 1:
-            one, two, *_ = sorted(seen.values())
+            one, two, *_ = sorted(f"{r.model!r} (seed {r.seed})" for r in seen.values())
             raise UserError(
-                f"{one!r} and {two!r} were scored on a different {name}",
-                where=" ".join(filter(None, (scored[0].protocol, scored[0].board))),
-                expected=f"one {name} hash in a leaderboard",
+                f"{one} and {two} were scored on a different {name}",
+                where=f"{scored[0].protocol} {scored[0].board}",
+                expected=f"one {name} in a leaderboard",
                 remedy="run `dvc repro` to predict and score all models anew",
             )
 
 
-def _is_measured(record: ScoreRecord) -> bool:
-    return record.headline.mean is not None and bool(record.per_patient or record.replicates)
+def _measured(record: ScoreRecord) -> Measured:
+    return Measured(record.headline.mean or 0.0, record.per_patient, record.replicates)
 
 
 def _group(record: ScoreRecord) -> Group:
@@ -207,44 +207,55 @@ def _group(record: ScoreRecord) -> Group:
         return "skipped"
     if record.kind != "model":
         return "reference"
-    return "ranked" if _is_measured(record) else "unranked"
+    measured = record.headline.mean is not None and bool(record.per_patient or record.replicates)
+    return "ranked" if measured and record.headline_metric.higher_is_better is not None else "unranked"
 
 
-def _row(record: ScoreRecord, ranking: Ranking, timings: Path | None) -> Row:
+def _why_unranked(record: ScoreRecord) -> str:
+    if record.headline_metric.higher_is_better is None:
+        return "the headline only describes: no value is better"
+    return "the headline is undefined"
+
+
+def _row(own: Sequence[ScoreRecord], ranking: Ranking) -> Row:
+    record = own[0]
     group = _group(record)
-    reason = record.reason or ("the headline is undefined" if group == "unranked" else "")
     return Row(
         model=record.model,
-        title=str(record.card.get("title") or record.model),
+        title=title_of(record),
         kind=record.kind,
         group=group,
         rank=ranking.ranks[record.model] if group == "ranked" else None,
-        reason=reason,
+        reason=record.reason or (_why_unranked(record) if group == "unranked" else ""),
         headline=record.headline,
         summary=record.summary,
         weights=describe_weights(record.weights, kind=record.kind),
         profile=record.profile,
         seed=record.seed,
+        seeds=seed_scores(own),
         device=record.device,
-        cost=read_cost(timings, record),
         claims=claims_of(record),
         card=record.card,
         counts=record.counts,
         per_patient=dict(sorted(record.per_patient.items())),
         per_gene=tuple(sorted(record.per_gene, key=lambda row: str(row.get("gene", "")))),
-        biology=tuple(record.biology),
-        survival=record.survival,
+        replicates=tuple(record.replicates),
+        details=record.details,
+        notes=tuple(record.notes),
         hashes=record.hashes,
         libraries=record.libraries,
     )
 
 
-def _place(row: Row) -> tuple[int, int, int, float, str]:
-    mean = row.headline.mean
+def title_of(record: ScoreRecord) -> str:
+    return str(record.card.get("title") or record.model)
+
+
+def _place(row: Row, headline: Metric) -> tuple[int, int, int, float, str]:
     return (
         GROUPS.index(row.group),
         row.rank or 0,
         0 if row.kind == "oracle" else 1,
-        float("inf") if mean is None else -mean,
+        best_first(headline, row.headline.mean),
         row.model,
     )

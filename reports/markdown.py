@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from reports.claims import Claim
 from reports.leaderboard import Leaderboard, Row
-from reports.tables import CLAIM_TITLES, claim_cells, cohort_text, columns, counted, tie_lines
+from reports.tables import (
+    CLAIM_TITLES,
+    NOTHING,
+    claim_cells,
+    cohort_text,
+    columns,
+    counted,
+    headline_text,
+    pending_lines,
+    tie_lines,
+)
 
 
-def markdown(boards: Sequence[Leaderboard], claims: Sequence[Claim]) -> str:
-    """The whole report: one section a protocol, then the published claims."""
+def markdown(
+    boards: Sequence[Leaderboard], claims: Sequence[Claim], pending: Mapping[str, Sequence[str]] | None = None
+) -> str:
+    """The whole report: one section a board, then the published claims. ``pending``: boards without any record."""
     parts = ["# Leaderboards"]
+    parts += [] if boards else [NOTHING]
+    parts += [f"> **Warning:** {escape(line)}" for line in pending_lines(pending or {})]
     for board in boards:
         parts += _section(board)
     parts += ["## Published claims"]
@@ -40,7 +54,7 @@ def _section(board: Leaderboard) -> list[str]:
     parts = [
         f"## {escape(board.title)}",
         f"Protocol `{board.protocol}` version {escape(board.version)} · profile {escape(board.profile)} · "
-        f"cohort {escape(cohort_text(board.cohort))}. Headline: {board.metrics.means}.",
+        f"cohort {escape(cohort_text(board.cohort))}. Headline: {headline_text(board)}.",
     ]
     parts += [f"> **{notice.level.capitalize()}:** {escape(notice.text)}" for notice in board.notices]
     shown = [row for row in board.rows if row.group != "skipped"]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from protocols.metrics.bootstrap import UNRELIABLE_BELOW
 from protocols.records import ScoreRecord
 from reports.describe import PREDICTIONS_ONLY, Cohort, describe_weights
-
-FEW_EVENTS = 100
-"""Events below which a C-index has a standard error of about 0.03 or more."""
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -23,19 +19,53 @@ class Notice:
     text: str
 
 
-def collect_notices(records: Sequence[ScoreRecord], cohort: Cohort) -> tuple[Notice, ...]:
+TaskNotices = Mapping[str, Callable[[Sequence[ScoreRecord]], Sequence[tuple[str, str]]]]
+"""By task: from the records of one board to (level, text) of what they call for."""
+
+
+def collect_notices(
+    records: Sequence[ScoreRecord], cohort: Cohort, missing: Sequence[str] = (), task_notices: TaskNotices | None = None
+) -> tuple[Notice, ...]:
     """All notices of one leaderboard, warnings first. ``records`` are its scored cells (or all, if none is scored)."""
+    of_task = (task_notices or {}).get(records[0].task)
     notices = [
         _about_meaning(records, cohort),
+        _about_missing(missing),
         _about_patients(records),
         _about_identity(cohort),
         _about_profiles(records),
-        *_about_follow_up(records, cohort),
-        *_about_maps(records),
+        *(_of_task(level, text) for level, text in (of_task(records) if of_task else ())),
+        *_about_cells(records),
     ]
     if not any(r.kind == "model" and r.status == "scored" for r in records):
         notices.append(Notice("warning", "No model has been scored: there is nothing to rank."))
     return tuple(sorted((n for n in notices if n is not None), key=lambda n: n.level != "warning"))
+
+
+def _of_task(level: str, text: str) -> Notice:
+    if level == "warning":
+        return Notice("warning", text)
+    if level == "note":
+        return Notice("note", text)
+    raise ValueError(f"a notice of a task has the level {level!r}; expected 'warning' or 'note'")
+
+
+def _about_missing(missing: Sequence[str]) -> Notice | None:
+    if not missing:
+        return None
+    return Notice("warning", f"Not scored yet: {', '.join(missing)}. Ranks count the models that are here.")
+
+
+def _about_cells(records: Sequence[ScoreRecord]) -> list[Notice]:
+    """What the makers of cells noticed, once, with the models that it is about; without them where it is about all."""
+    said: dict[str, list[str]] = {}
+    for record in records:
+        for note in dict.fromkeys(record.notes):
+            said.setdefault(note, []).append(str(record.card.get("title") or record.model))
+    return [
+        Notice("note", note if len(titles) == len(records) > 1 else f"{', '.join(sorted(titles))}: {note}")
+        for note, titles in said.items()
+    ]
 
 
 def _about_meaning(records: Sequence[ScoreRecord], cohort: Cohort) -> Notice | None:
@@ -82,46 +112,6 @@ def _about_identity(cohort: Cohort) -> Notice | None:
         f"{unknown} slide{' has no' if unknown == 1 else 's have no'} known patient: that training and test share no "
         "patient is unverifiable, and each such slide counts as a patient of its own.",
     )
-
-
-def _about_follow_up(records: Sequence[ScoreRecord], cohort: Cohort) -> list[Notice]:
-    if not records or records[0].task != "survival":
-        return []
-    notices = [
-        Notice(
-            "note",
-            "Log-rank p-values describe the curves: the folds' training patients overlap and many models are looked "
-            "at, so they are no tests. Ranks come from paired resampling of patients.",
-        )
-    ]
-    if cohort.events is not None and cohort.events < FEW_EVENTS:
-        notices.append(Notice("warning", f"Only {cohort.events} events: differences between models are mostly noise."))
-    return notices
-
-
-def _about_maps(records: Sequence[ScoreRecord]) -> list[Notice]:
-    """Where a constant map has a smaller Earth Mover's Distance than a model, the distance must not be read alone."""
-    if not records or records[0].task != "spatial":
-        return []
-    constant = [r for r in records if r.kind == "control" and r.counts.get("constant_maps") and _says_nothing(r)]
-    distance = constant[0].summary.get("emd_median") if constant else None
-    models = [r.summary.get("emd_median") for r in records if r.kind == "model"]
-    known = [value for value in models if value is not None]
-    if distance is None or not known:
-        return []
-    nearer = sum(value > distance for value in known)
-    return [
-        Notice(
-            "warning" if nearer else "note",
-            f"A constant map has an Earth Mover's Distance of {distance:.3f}; {nearer} of {len(known)} models lie "
-            "farther from the truth than that. Maps are ranked by Pearson r.",
-        )
-    ]
-
-
-def _says_nothing(record: ScoreRecord) -> bool:
-    """Pearson r of a constant map is 0 up to rounding: percentile scores are float64, and their mean is not exact."""
-    return record.headline.mean is not None and abs(record.headline.mean) < ROUNDING
 
 
 def _about_profiles(records: Sequence[ScoreRecord]) -> Notice | None:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.curves import curves_of
-from reports.leaderboard import DIFFICULTY, Leaderboard, Row
+from reports.direction import direction
+from reports.leaderboard import Leaderboard, Row
+from reports.plugins import plugin_of
 from reports.tables import columns
 
 MOST_GENES = 1500
@@ -21,9 +22,21 @@ def page_data(
     """Everything that the page's script reads, as JSON values."""
     return {
         "boards": [{**_board(b, maps.get(b.key, [])), "short": short[b.key]} for b in boards],
-        "staircase": [b.protocol for b in boards if b.protocol in DIFFICULTY],
+        "staircase": [board.key for board in staircase(boards)],
         "viridis": viridis(),
     }
+
+
+def staircase(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
+    """Boards of several protocols on one cohort, with one headline, in the protocols' order; empty without such.
+
+    Of tasks whose plug-in says that their protocols are steps; of the first cohort that has several.
+    """
+    found: dict[tuple[object, ...], list[Leaderboard]] = {}
+    for board in boards:
+        if plugin_of(board.task).staircase:
+            found.setdefault((board.task, board.board, board.headline), []).append(board)
+    return next((own for own in found.values() if len(own) > 1), [])
 
 
 def to_script(data: Mapping[str, Any]) -> str:
@@ -44,8 +57,9 @@ def _board(board: Leaderboard, maps: list[dict[str, Any]]) -> dict[str, Any]:
     shown = columns(board)
     return {
         "protocol": board.key,
-        "axis": board.metrics.axis,
-        "nothing": board.metrics.nothing,
+        "axis": board.headline.axis,
+        "nothing": board.headline.nothing,
+        "better": direction(board.headline),
         "title": board.title,
         "rows": [
             {
@@ -64,7 +78,7 @@ def _board(board: Leaderboard, maps: list[dict[str, Any]]) -> dict[str, Any]:
         ],
         "genes": _genes([row for row in board.rows if row.per_gene]),
         "maps": maps,
-        "curves": {row.model: curves_of(row) for row in board.rows if row.curves},
+        **plugin_of(board.task).data(board),
     }
 
 

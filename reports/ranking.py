@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.metric import Metric
 from protocols.metrics.bootstrap import PERCENTILES, Ranked, minimum_detectable_difference, ranks_with_ties
+from reports.direction import sign
 
 POWER_FACTOR = 2.8
 """1.96 + 0.84: standard normal quantiles of the 5 % level (two-sided) and of 80 % power."""
@@ -33,14 +35,41 @@ class Ranking:
     detectable: Detectable | None = None
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a rank is made of: the headline, and its value by patient or in each patient resample."""
+
+    mean: float
+    per_patient: Mapping[str, float]
+    replicates: Sequence[float] = ()
+
+
+def rank(measured: Mapping[str, Measured], metric: Metric, *, seed: int) -> Ranking:
+    """Ranks by the headline's own direction; nobody is better or worse by a number that only describes."""
+    if metric.higher_is_better is None:
+        return Ranking()
+    # Only differences are looked at, so a headline whose low values are good is turned round and then treated alike.
+    turn = sign(metric)
+    if any(one.replicates for one in measured.values()):
+        turned = {name: (turn * one.mean, [turn * v for v in one.replicates]) for name, one in measured.items()}
+        return rank_replicates(turned)
+    by_patient = {name: {p: turn * v for p, v in one.per_patient.items()} for name, one in measured.items()}
+    return rank_models(by_patient, seed=seed)
+
+
 def rank_models(per_model: Mapping[str, Mapping[str, float]], *, seed: int) -> Ranking:
-    """Rank models by the paired bootstrap over patients; rank = 1 + the number of significantly better models."""
+    """Rank models by the paired bootstrap over patients; rank = 1 + the number of significantly better models.
+
+    Higher is better here; :func:`rank` knows the other direction.
+    """
     ranked = ranks_with_ties(per_model, seed)
     return Ranking({entry.model: entry.rank for entry in ranked}, _ties(ranked), _detectable(ranked, per_model))
 
 
 def rank_replicates(per_model: Mapping[str, tuple[float, Sequence[float]]]) -> Ranking:
     """Rank models by a headline that is no mean over patients: ``(value, its value in each patient resample)``.
+
+    Higher is better here; :func:`rank` knows the other direction.
 
     The resamples are the same for every model, so their differences are paired: a model is better if the 95 % interval
     of its difference leaves out zero. The detectable difference is 2.8 standard errors of the paired difference (80 %
@@ -50,7 +79,7 @@ def rank_replicates(per_model: Mapping[str, tuple[float, Sequence[float]]]) -> R
     better = dict.fromkeys(models, 0)
     for i, a in enumerate(models):
         for b in models[i + 1 :]:
-            low, high = np.percentile(_differences(per_model[a][1], per_model[b][1]), PERCENTILES)
+            low, high = np.percentile(paired(per_model[a][1], per_model[b][1]), PERCENTILES)
             better[b] += int(low > 0)
             better[a] += int(high < 0)
     rows = [Ranked(model, 1 + better[model], per_model[model][0], None, None) for model in models]
@@ -58,12 +87,12 @@ def rank_replicates(per_model: Mapping[str, tuple[float, Sequence[float]]]) -> R
     detectable = None
     if len(ranked) > 1:
         best, second = (entry.model for entry in ranked[:2])
-        spread = float(np.std(_differences(per_model[best][1], per_model[second][1]), ddof=1))
+        spread = float(np.std(paired(per_model[best][1], per_model[second][1]), ddof=1))
         detectable = Detectable(best, second, POWER_FACTOR * spread)
     return Ranking({entry.model: entry.rank for entry in ranked}, _ties(ranked), detectable)
 
 
-def _differences(a: Sequence[float], b: Sequence[float]) -> NDArray[np.float64]:
+def paired(a: Sequence[float], b: Sequence[float]) -> NDArray[np.float64]:
     """Resample by resample. Of unequal numbers (an undefined resample was dropped) nothing is paired: no difference."""
     return np.subtract(a, b) if len(a) == len(b) else np.zeros(2)
 

@@ -1,4 +1,4 @@
-"""From score folders of ``gbm_spatial`` and the stored sections to the page of maps and the figure of co-expression."""
+"""From score folders that hold maps, and the stored sections, to the page of maps and the figure of co-expression."""
 
 from __future__ import annotations
 
@@ -12,46 +12,49 @@ import pandas as pd
 from protocols.errors import UserError
 from protocols.records import UNITS_FILE, ScoreRecord
 from protocols.spatial.store import SectionsStore
+from reports.cells import ScoredCell
 from reports.co_expression import co_expression_figure
+from reports.leaderboard import Leaderboard
+from reports.plugins import Material
 from reports.spatial_page import SCORES, SectionMaps
+from reports.titles import titles_by_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PROTOCOL = "gbm_spatial"
 STEPS_A_PERCENT = 2
 """Maps are kept in half percents."""
 MOST_MODELS = 7
 """Models in the figure of co-expression beside the truth."""
-Cells = Sequence[tuple[ScoreRecord, Path]]
+SECTION = "section_{}.parquet"
+"""The maps of a section, beside the record of a model that was asked for them."""
+Cells = Sequence[ScoredCell]
 
 
-def spatial_cells(cells: Cells) -> list[tuple[ScoreRecord, Path]]:
-    """The scored cells of the protocol, best first, controls after models."""
-    found = [(record, folder) for record, folder in cells if record.protocol == PROTOCOL and record.status == "scored"]
-    order = {"oracle": 0, "model": 1, "control": 2}
-    return sorted(found, key=lambda cell: (order.get(cell[0].kind, 1), -(cell[0].headline.mean or 0.0), cell[0].model))
+def map_cells(material: Material, board: Leaderboard) -> list[ScoredCell]:
+    """The board's cells that hold maps of sections, in the order of figures."""
+    return [cell for cell in material.shown(board) if any(cell[1].glob(SECTION.format("*")))]
 
 
 def _titled(cells: Cells) -> list[tuple[str, ScoreRecord, Path]]:
-    """Cells with the title that names each on the page: where two models share one, with their names behind it."""
-    given = [str(record.card.get("title") or record.model) for record, _ in cells]
-    return [
-        (title if given.count(title) == 1 else f"{title} ({record.model})", record, folder)
-        for title, (record, folder) in zip(given, cells, strict=True)
-    ]
+    """Cells with the title that names each on the page."""
+    titles = titles_by_model([record for record, _ in cells])
+    return [(titles[record.model], record, folder) for record, folder in cells]
 
 
-def section_maps(cells: Cells, sections: Path) -> list[SectionMaps]:
-    """Every section with the genes that all models were scored on; the best predicted genes come first."""
-    found, store = spatial_cells(cells), SectionsStore(sections)
-    return [_section(found, store, number) for number in range(len(store.slides))] if found else []
+def section_maps(cells: Cells, sections: Path, prefix: str = "") -> list[SectionMaps]:
+    """Every section with the genes that all models were scored on; the best predicted genes come first.
+
+    ``prefix``: what stands ahead of a section's name, where the page shows sections of several cohorts.
+    """
+    store = SectionsStore(sections)
+    return [_section(cells, store, number, prefix) for number in range(len(store.slides))] if cells else []
 
 
-def _section(cells: Cells, store: SectionsStore, number: int) -> SectionMaps:
+def _section(cells: Cells, store: SectionsStore, number: int, prefix: str) -> SectionMaps:
     name, patient = store.slides[number].slide, store.slides[number].patient
     titled = _titled(cells)
-    tables = {title: _read(folder / f"section_{name}.parquet") for title, _, folder in titled}
+    tables = {title: _read(folder / SECTION.format(name)) for title, _, folder in titled}
     first = next(iter(tables.values()))
     shared = [gene for gene in _genes(first) if all(f"truth:{gene}" in table for table in tables.values())]
     units = {title: _scores(folder, name) for title, _, folder in titled}
@@ -61,7 +64,7 @@ def _section(cells: Cells, store: SectionsStore, number: int) -> SectionMaps:
     kinds: dict[str, Any] = {title: record.kind for title, record, _ in titled}
     picture = store.thumbnail(number)
     return SectionMaps(
-        section=name,
+        section=prefix + name,
         patient=patient,
         phantom=store.phantom,
         thumbnail=picture.jpeg,
@@ -81,9 +84,7 @@ def _section(cells: Cells, store: SectionsStore, number: int) -> SectionMaps:
 
 def co_expression(cells: Cells) -> Figure | None:
     """Truth, oracle and the best models; None without meta-modules."""
-    found = [
-        (title, record.kind, record.bulk.get("co_expression")) for title, record, _ in _titled(spatial_cells(cells))
-    ]
+    found = [(title, record.kind, record.details.get("co_expression")) for title, record, _ in _titled(cells)]
     listed = [(title, part) for title, kind, part in found if part and kind != "control"][:MOST_MODELS]
     if not listed:
         return None
@@ -121,7 +122,7 @@ def _scores(folder: Path, section: str) -> dict[str, dict[str, float | None]]:
 
 def _modules(cells: Cells) -> dict[str, tuple[str, ...]]:
     for record, _ in cells:
-        found = (record.bulk.get("co_expression") or {}).get("modules")
+        found = (record.details.get("co_expression") or {}).get("modules")
         if found:
             return {str(gene): tuple(names) for gene, names in found.items()}
     return {}

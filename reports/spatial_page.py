@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from protocols.errors import UserError
 from protocols.metrics.subtypes import NO_SUBTYPE, kappa, subtypes
 from reports.co_expression import MODULE_COLOURS, NO_MODULE, module_names
-from reports.page import TEMPLATES
+from reports.page import TEMPLATES, environment, page_style
 from reports.page_data import COLOUR_STOPS, to_script
 
 Kind = Literal["model", "control", "oracle"]
@@ -95,7 +95,6 @@ def spatial_page(sections: Sequence[SectionMaps], *, notices: Sequence[str], bud
     :param budget: characters for pictures and maps; genes beyond it are left out, the last listed first
     :raises UserError: no sections; two of one name; pictures that alone exceed the budget
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     if not sections or len({s.section for s in sections}) < len(sections):
@@ -107,29 +106,25 @@ def spatial_page(sections: Sequence[SectionMaps], *, notices: Sequence[str], bud
         )
     kept = gene_limit(sections, budget)
     most = max(len(s.genes) for s in sections)
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     data = {
         "sections": [_encode(section, kept) for section in sections],
         "scales": {name.lower(): _stops(name) for name in COLOUR_SCALES},
         "module_colours": list(MODULE_COLOURS),
         "no_module": NO_MODULE,
     }
-    return environment.get_template("spatial.html.j2").render(
-        notices=[*_phantom_notice(sections), *notices],
-        has_modules=any(module_names(s.genes, s.modules) for s in sections),
-        left_out=None if kept >= most else (kept, most),
-        scales=[name.lower() for name in COLOUR_SCALES],
-        sections=sections,
-        style=Markup("\n".join(_asset(name) for name in STYLES)),
-        script=Markup("\n".join(_asset(name) for name in SCRIPTS)),
-        data=Markup(to_script(data)),
+    return (
+        environment()
+        .get_template("spatial.html.j2")
+        .render(
+            notices=[*_phantom_notice(sections), *notices],
+            has_modules=any(module_names(s.genes, s.modules) for s in sections),
+            left_out=None if kept >= most else (kept, most),
+            scales=[name.lower() for name in COLOUR_SCALES],
+            sections=sections,
+            style=page_style(STYLES),
+            script=Markup("\n".join(_asset(name) for name in SCRIPTS)),
+            data=Markup(to_script(data)),
+        )
     )
 
 

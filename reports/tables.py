@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from protocols.metric import Metric
 from protocols.records import Interval
-from reports.claims import HEADLINE, Claim, measured_key
-from reports.describe import Cohort, Cost, Weights
+from reports.claims import Claim
+from reports.describe import Cohort, Weights
+from reports.direction import direction, headed
 from reports.leaderboard import Leaderboard, Row
-from reports.metrics import Secondary
 from reports.notices import Notice
+from reports.seeds import spread
 
 MISSING = "n/a"
+NOTHING = "Nothing has been scored yet."
 MINUS = "−"
 
 
 @dataclass(frozen=True)
 class Column:
-    """``text`` writes a row's value; ``value`` is what the page sorts by (None sorts last)."""
+    """``text`` writes a row's value; ``value`` is what the page sorts by (None sorts last), ``low_first``: from low."""
 
     key: str
     title: str
@@ -27,6 +30,7 @@ class Column:
     value: Callable[[Row], float | str | None]
     numeric: bool = True
     hint: str = ""
+    low_first: bool = False
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -61,12 +65,6 @@ def memory(mib: float | None) -> str:
     return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
 
 
-def cost_memory(cost: Cost) -> str:
-    """Peak memory of the process and, where there is one, of the GPU."""
-    gpu = "" if cost.peak_gpu_memory_mib is None else f", GPU {memory(cost.peak_gpu_memory_mib)}"
-    return memory(cost.peak_memory_mib) + gpu
-
-
 def count(value: int | None) -> str:
     """An integer with thin grouping by commas."""
     return MISSING if value is None else f"{value:,}"
@@ -83,7 +81,7 @@ def published_with_source(claims: Sequence[Claim]) -> str:
 
 def headline_claims(claims: Sequence[Claim]) -> tuple[Claim, ...]:
     """The claims about the headline metric; the claims table shows the others too."""
-    return tuple(claim for claim in claims if measured_key(claim.metric, claim.task) == HEADLINE)
+    return tuple(claim for claim in claims if claim.is_headline)
 
 
 def verdict(claims: Sequence[Claim]) -> str:
@@ -106,46 +104,65 @@ def cohort_text(cohort: Cohort) -> str:
 
 
 def device_text(row: Row) -> str:
-    return row.cost.device or row.device or MISSING
+    return row.device or MISSING
 
 
 def rank_text(row: Row) -> str:
     return str(row.rank) if row.rank is not None else {"reference": row.kind, "unranked": MISSING}.get(row.group, "–")
 
 
+def headline_text(board: Leaderboard) -> str:
+    """What the headline is and which way is better."""
+    return f"{board.headline.hint}; {direction(board.headline)}"
+
+
+def metric_title(board: Leaderboard, key: str) -> str:
+    """The title of a number of a row's summary; of one that the protocol does not name, its key in words."""
+    return {metric.key: metric.title for metric in board.metrics}.get(key, key.replace("_", " "))
+
+
+def seeds_text(row: Row) -> str:
+    """Mean ± SD over training seeds, and how many there are."""
+    found = spread(row.seeds)
+    if found.mean is None:
+        return MISSING
+    return number(found.mean) + ("" if found.sd is None else f" ± {number(found.sd)}") + f" ({found.n})"
+
+
 def columns(board: Leaderboard) -> tuple[Column, ...]:
     """The columns of one leaderboard; secondary metrics that nothing was measured by are left out."""
-
-    def cost(read: Callable[[Cost], float | None]) -> Callable[[Row], float | None]:
-        return lambda row: read(row.cost)
-
+    low = board.headline.higher_is_better is False
+    seeds = Column("seeds", "Seeds", seeds_text, lambda row: spread(row.seeds).mean, low_first=low,
+                   hint="mean ± standard deviation of the headline over training seeds, and their number")  # fmt: skip
     return (
-        Column("rank", "Rank", rank_text, lambda row: row.rank, hint="1 + number of significantly better models"),
-        Column("model", "Model", lambda row: row.title, lambda row: row.title.lower(), numeric=False),
-        Column("mean", board.metrics.headline, lambda row: number(row.headline.mean), lambda row: row.headline.mean),
+        Column("rank", "Rank", rank_text, lambda row: row.rank, hint="1 + number of significantly better models",
+               low_first=True),
+        Column("model", "Model", lambda row: row.title, lambda row: row.title.lower(), numeric=False, low_first=True),
+        Column("mean", headed(board.headline), lambda row: number(row.headline.mean), lambda row: row.headline.mean,
+               low_first=low, hint=headline_text(board)),
         Column("ci", "95 % CI", lambda row: interval(row.headline), lambda row: row.headline.low,
-               hint="percentile bootstrap over patients"),
+               hint="percentile bootstrap over patients", low_first=low),
         Column("n", "Patients", lambda row: count(row.headline.n_patients), lambda row: row.headline.n_patients),
-        *(_secondary(key, board.metrics.secondary[key]) for key in board.secondary),
+        *([seeds] if board.several_seeds else []),
+        *(_secondary(metric) for metric in board.secondary),
         Column("published", "Published", lambda row: published_with_source(row.claims), _published_value,
-               hint="as its paper prints it"),
-        Column("verdict", "Verdict", lambda row: verdict(row.claims), lambda row: verdict(row.claims), numeric=False),
+               hint="as its paper prints it", low_first=low),
+        Column("verdict", "Verdict", lambda row: verdict(row.claims), lambda row: verdict(row.claims), numeric=False,
+               low_first=True),
         Column("weights", "Weights", lambda row: weights_text(row.weights), lambda row: row.weights.state,
-               numeric=False),
-        Column("time", "Time", lambda row: duration(row.cost.seconds), cost(lambda c: c.seconds),
-               hint="to fit and predict; with the peak memory"),
-        Column("memory", "Memory", lambda row: cost_memory(row.cost), cost(lambda c: c.peak_memory_mib)),
+               numeric=False, low_first=True),
     )  # fmt: skip
 
 
-def _secondary(key: str, metric: Secondary) -> Column:
+def _secondary(metric: Metric) -> Column:
     write = {"p": p_value, "count": _rounded, "number": number}[metric.form]
     return Column(
-        key,
-        metric.title,
-        lambda row: write(row.summary.get(key)),
-        lambda row: row.summary.get(key),
+        metric.key,
+        headed(metric),
+        lambda row: write(row.summary.get(metric.key)),
+        lambda row: row.summary.get(metric.key),
         hint=metric.hint,
+        low_first=metric.higher_is_better is False,
     )
 
 
@@ -182,6 +199,11 @@ def grouped_notices(boards: Sequence[Leaderboard]) -> list[tuple[Notice, list[st
     return sorted(found.items(), key=lambda item: item[0].level != "warning")
 
 
+def pending_lines(pending: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Boards that nothing was scored on yet, by key, with the models that are to be."""
+    return tuple(f"Not scored yet, {key}: {', '.join(models)}." for key, models in sorted(pending.items()) if models)
+
+
 def tie_lines(board: Leaderboard) -> tuple[str, ...]:
     """What the patients at hand cannot tell apart, and how large a difference would have to be to show."""
     lines = [
@@ -198,7 +220,8 @@ def tie_lines(board: Leaderboard) -> tuple[str, ...]:
     return tuple(lines)
 
 
-CLAIM_TITLES = ("Model", "Protocol", "Metric", "Published", "Spread is", "Source", "Measured", "Status")
+CLAIM_TITLES = ("Model", "Protocol", "Board", "Metric", "Published", "Spread is", "Source", "Measured", "Status")
+CLAIM_NUMBERS = ("Published", "Measured")
 
 
 def claim_cells(claim: Claim) -> tuple[str, ...]:
@@ -206,7 +229,8 @@ def claim_cells(claim: Claim) -> tuple[str, ...]:
     return (
         claim.title,
         claim.protocol,
-        claim.metric,
+        claim.board or "–",
+        claim.words,
         published(claim),
         claim.spread_is or "–",
         claim.source + (f" — {claim.note}" if claim.note else ""),

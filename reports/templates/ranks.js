@@ -9,15 +9,16 @@ function drawRanks(panel, board) {
   const height = top + step * rows.length + bottom;
   const { svg, width } = canvasFor(box, height, `${board.axis} and 95 % interval of every row`);
   const values = rows.flatMap((r) => [r.low, r.mean, r.high, ...r.patients.map((p) => p[1])]).filter((v) => v !== null);
-  const low = Math.min(board.nothing, ...values), high = Math.max(board.nothing + 0.1, ...values), pad = (high - low) * 0.03;
+  if (board.nothing !== null) values.push(board.nothing, board.nothing + 0.1);
+  const low = Math.min(...values), high = Math.max(...values), pad = (high - low || 1) * 0.03;
   const x = (value) => left + ((value - low + pad) / (high - low + 2 * pad)) * (width - left - right);
   const end = height - bottom;
   const axis = ticks(low, high, narrow ? 4 : 8);
   for (const value of axis.values) {
-    draw(svg, "line", { class: Math.abs(value - board.nothing) < 1e-9 ? "zero" : "gridline", x1: x(value), x2: x(value), y1: top, y2: end });
+    draw(svg, "line", { class: board.nothing !== null && Math.abs(value - board.nothing) < 1e-9 ? "zero" : "gridline", x1: x(value), x2: x(value), y1: top, y2: end });
     draw(svg, "text", { class: "mid", x: x(value), y: end + 16 }, number(value, axis.digits));
   }
-  draw(svg, "text", { class: "mid", x: (left + width - right) / 2, y: end + 34 }, board.axis);
+  draw(svg, "text", { class: "mid", x: (left + width - right) / 2, y: end + 34 }, `${board.axis}, ${board.better}`);
   for (const row of rows.filter((r) => r.kind !== "model")) {
     draw(svg, "line", { class: `reference stroke-${kindOf(row)}`, x1: x(row.mean), x2: x(row.mean), y1: top, y2: end });
   }

@@ -21,11 +21,10 @@ function makeTable(panel, board) {
   }
 
   function sortBy(header) {
-    const key = one("button", header).dataset.key;
+    const { key, first } = one("button", header).dataset;
     const now = header.getAttribute("aria-sort");
-    // Names, ranks and errors are best when low; every other number when high.
-    const lowFirst = ["rank", "model", "weights", "mse_per_slide", "time", "memory"].includes(key);
-    const next = now === "none" ? (lowFirst ? "ascending" : "descending") : now === "ascending" ? "descending" : "ascending";
+    // The best comes first: the column says whether that is the low end or the high one.
+    const next = now === "none" ? first : now === "ascending" ? "descending" : "ascending";
     for (const other of headers) other.setAttribute("aria-sort", other === header ? next : "none");
     pairs.sort(compare(key, next === "ascending" ? 1 : -1));
     body.append(...pairs.flatMap(({ row, detail }) => [row, detail]));

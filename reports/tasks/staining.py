@@ -1,9 +1,9 @@
-"""Figures of ``ihc4bc``: grids of H&E, true and generated IHC, and H-scores against the labels."""
+"""Virtual staining: grids of H&E, true and generated IHC, and H-scores against the labels."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,31 +11,22 @@ import numpy as np
 
 from protocols.errors import UserError
 from protocols.records import ScoreRecord
-from reports.figures import COLOURS
+from reports.cells import ScoredCell
+from reports.figures import COLOURS, file_name
+from reports.leaderboard import Leaderboard
+from reports.plugins import Drawing, Material, Plugin
+from reports.tables import MISSING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PROTOCOL = "ihc4bc"
 SAMPLES_FILE = "samples.npy"
 ACROSS = 5
 """Small multiples of H-scores in a row."""
 MAXIMUM = 300.0
 
 
-def ihc_cells(cells: Sequence[tuple[ScoreRecord, Path]]) -> dict[str, list[tuple[ScoreRecord, Path]]]:
-    """Scored cells by board: the oracle, models by PSNR, controls."""
-    found: dict[str, list[tuple[ScoreRecord, Path]]] = defaultdict(list)
-    for record, folder in cells:
-        if record.protocol == PROTOCOL and record.status == "scored":
-            found[record.board].append((record, folder))
-    order = {"oracle": 0, "model": 1, "control": 2}
-    for board in found.values():
-        board.sort(key=lambda cell: (order.get(cell[0].kind, 1), -(cell[0].headline.mean or 0.0), cell[0].model))
-    return dict(sorted(found.items()))
-
-
-def grid_figure(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figure | None:
+def grid_figure(board: str, cells: Sequence[ScoredCell]) -> Figure | None:
     """Tiles down; H&E, the scanned IHC and every model's answer across, with PSNR and SSIM over all test tiles."""
     from matplotlib.figure import Figure
 
@@ -47,8 +38,7 @@ def grid_figure(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figure
         samples = _samples(path)
         if not columns:
             columns += [("H&E", samples[:, 0]), ("IHC, scanned", samples[:, 1])]
-        psnr, ssim = record.headline.mean or 0.0, record.summary.get("ssim") or 0.0
-        columns.append((f"{_wrapped(record)}\n{psnr:.1f} dB / {ssim:.2f}", samples[:, 2]))
+        columns.append((f"{_wrapped(record)}\n{_numbers(record)}", samples[:, 2]))
     if not columns:
         return None
     down, side = len(columns[0][1]), 1.15
@@ -62,15 +52,16 @@ def grid_figure(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figure
             axes.imshow(images[row], interpolation="nearest")
             axes.set_axis_off()
         grid[0, column].set_title(title, fontsize=6.5)
-    figure.suptitle(f"{board}: PSNR / SSIM, mean over patients", x=0.01, ha="left")
+    title = cells[0][0].headline_metric.title
+    figure.suptitle(f"{board}: {title} / SSIM, mean over patients", x=0.01, ha="left")
     return figure
 
 
-def h_score_grid(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figure | None:
+def h_score_grid(board: str, cells: Sequence[ScoredCell]) -> Figure | None:
     """H-scores of generated images against labels, a panel a model; first the true image: the pipeline itself."""
     from matplotlib.figure import Figure
 
-    shown = [(record, _points(record, "h_predicted")) for record, _ in cells if record.image.get("patches")]
+    shown = [(record, _points(record, "h_predicted")) for record, _ in cells if record.details.get("patches")]
     shown = [(record, points) for record, points in shown if len(points) > 2]
     if not shown:
         return None
@@ -102,8 +93,16 @@ def h_score_grid(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figur
     return figure
 
 
+def _numbers(record: ScoreRecord) -> str:
+    """The headline with its unit, and SSIM beside it."""
+    mean, ssim = record.headline.mean, record.summary.get("ssim")
+    unit = record.headline_metric.unit
+    shown = MISSING if mean is None else f"{mean:.1f} {unit}".strip()
+    return shown if ssim is None else f"{shown} / {ssim:.2f}"
+
+
 def _points(record: ScoreRecord, side: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    rows = [row for row in record.image.get("patches", []) if row.get("h_reference") is not None]
+    rows = [row for row in record.details.get("patches", []) if row.get("h_reference") is not None]
     pairs = [(row["h_reference"], row[side]) for row in rows if row.get(side) is not None]
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 
@@ -122,3 +121,38 @@ def _samples(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
             f"unreadable samples ({error})", where=path, expected="uint8 images", remedy="score again"
         ) from None
     return samples
+
+
+def draw(material: Material) -> list[Drawing]:
+    drawings = []
+    for board in material.boards:
+        cells = material.shown(board)
+        drawings += [
+            Drawing("ihc_grid", board.key, partial(grid_figure, board.board, cells), ("png",)),
+            Drawing("h_scores", board.key, partial(h_score_grid, board.board, cells), ("png",)),
+        ]
+    return drawings
+
+
+def panels(_: Material, board: Leaderboard) -> list[str]:
+    grid, scatter = (f"figures/{file_name(family, board.key)}.png" for family in ("ihc_grid", "h_scores"))
+    return [
+        '<div class="card"><h3>The images themselves</h3><p>H&amp;E, the scanned IHC and every model\'s answer: '
+        f'<a href="{grid}">grid</a>. H-scores of patches against the labels: <a href="{scatter}">scatter</a>.</p></div>'
+    ]
+
+
+PLUGIN = Plugin(
+    tab="IHC",
+    guide=(
+        (
+            "Virtual IHC",
+            "H&E and IHC are neighbouring sections: the oracle is the true image on the H&E's grid, and what it lacks "
+            "is misregistration. A blurred answer can beat a sharp one by PSNR, so SSIM, tolerant scores and the "
+            "H-score stand beside it.",
+        ),
+    ),
+    families=("ihc_grid", "h_scores"),
+    draw=draw,
+    panels=panels,
+)

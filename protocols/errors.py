@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,6 +20,11 @@ class UserError(Exception):
     def __init__(self, what: str, *, where: object, expected: str, remedy: str) -> None:
         self.what, self.where, self.expected, self.remedy = what, str(where), expected, remedy
         super().__init__(f"{where}: {what}; expected {expected}; {remedy}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Its four parts: an error of a worker process arrives whole (pickle would call with the message alone)."""
+        make = partial(type(self), where=self.where, expected=self.expected, remedy=self.remedy)
+        return make, (self.what,), self.__dict__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

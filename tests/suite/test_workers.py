@@ -130,18 +130,18 @@ def test_finished_answers_come_before_the_error_and_the_others_are_ended(tmp_pat
     assert wait_until(lambda: not any(alive(pid) for pid in pids_in(tmp_path)))
 
 
-def test_an_answer_that_is_there_with_the_error_is_yielded_first(tmp_path: Path) -> None:
-    """While the reader is at the first answer, one job fails and then another ends: all three reach the reader."""
-    jobs = [Job((kind, str(tmp_path))) for kind in ("first", "bad", "good")]
+def test_answers_that_are_there_when_a_job_has_failed_are_yielded_first(tmp_path: Path) -> None:
+    """One job fails and one ends while the reader is at the first answer, another while it is at the second."""
+    jobs = [Job((kind, str(tmp_path))) for kind in ("first", "bad", "second", "third")]
     answers = []
     with pytest.raises(ValueError, match="the bad one"):  # noqa: PT012 - the loop is what raises
-        for item, _ in run_jobs(worker_jobs.ends_after_first, jobs, 3):
-            answers.append(item[0])
-            if item[0] == "first":
-                (tmp_path / "go").touch()
-                assert wait_until(lambda: (tmp_path / "good").exists(), 30)
-                time.sleep(0.5)
-    assert answers == ["first", "good"]
+        for (kind, _), _ in run_jobs(worker_jobs.ends_in_turn, jobs, 4):
+            answers.append(kind)
+            (tmp_path / f"read-{kind}").touch()
+            ends_meanwhile = {"first": "second", "second": "third", "third": "third"}[kind]
+            assert wait_until((tmp_path / ends_meanwhile).exists, 30)
+            time.sleep(0.5)
+    assert answers == ["first", "second", "third"]
     assert not multiprocessing.active_children()
 
 
@@ -260,6 +260,36 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, number: signal.Signals, w
         if any(alive(pid) for pid in [parent.pid, *pids_in(pids_folder)]):
             os.killpg(parent.pid, signal.SIGKILL)
         parent.wait()
+
+
+def test_a_worker_that_is_starting_says_nothing_at_ctrl_c(tmp_path: Path) -> None:
+    """The terminal sends it to the whole group; a start takes seconds where its imports are large."""
+    script = tmp_path / "main.py"
+    script.write_text(
+        "import os, sys, time\nfrom pathlib import Path\n"
+        "if __name__ == '__mp_main__':\n"
+        "    Path(sys.argv[1], str(os.getpid())).touch()\n"
+        "    time.sleep(2)\n"
+        "else:\n"
+        "    from tests.suite.worker_jobs import keep_busy\n"
+        "    keep_busy(sys.argv[1], 'sleep')\n"
+    )
+    pids_folder = tmp_path / "pids"
+    pids_folder.mkdir()
+    parent = subprocess.Popen(
+        [sys.executable, str(script), str(pids_folder)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert wait_until(lambda: len(pids_in(pids_folder)) == 3, 60)
+    os.killpg(parent.pid, signal.SIGINT)
+    _, said = parent.communicate(timeout=30)
+    assert parent.returncode == -signal.SIGINT
+    assert said.count("Traceback") == 1, said
+    assert not any(alive(pid) for pid in pids_in(pids_folder))
 
 
 def test_an_error_of_the_reader_ends_the_workers_at_exit(tmp_path: Path) -> None:

@@ -79,16 +79,15 @@ def fails_after_another(item: tuple[str, str]) -> str:
     return kind
 
 
-def ends_after_first(item: tuple[str, str]) -> str:
-    """'first' is answered at once, 'bad' fails when the reader says 'go', and 'good' is answered after that."""
+def ends_in_turn(item: tuple[str, str]) -> str:
+    """'first' is answered at once, 'bad' fails once that is read, then 'second', and 'third' once that is read."""
     kind, folder = item
-    before = {"first": None, "bad": "go", "good": "bad"}[kind]
+    before = {"first": None, "bad": "read-first", "second": "bad", "third": "read-second"}[kind]
     while before and not Path(folder, before).exists():
         time.sleep(0.02)
-    if kind == "good":
+    if kind == "second":
         time.sleep(0.2)
-    if kind != "first":
-        Path(folder, kind).touch()
+    Path(folder, kind).touch()
     if kind == "bad":
         raise ValueError("the bad one")
     return kind

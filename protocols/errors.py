@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -19,14 +19,6 @@ class UserError(Exception):
     def __init__(self, what: str, *, where: object, expected: str, remedy: str) -> None:
         self.what, self.where, self.expected, self.remedy = what, str(where), expected, remedy
         super().__init__(f"{where}: {what}; expected {expected}; {remedy}")
-
-    def __reduce__(self) -> tuple[Callable[..., UserError], tuple[str, str, str, str]]:
-        """It travels between processes whole."""
-        return _user_error, (self.what, self.where, self.expected, self.remedy)
-
-
-def _user_error(what: str, where: str, expected: str, remedy: str) -> UserError:
-    return UserError(what, where=where, expected=expected, remedy=remedy)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -17,16 +17,13 @@ from reports.violins import ViolinEntry, violin_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+PROTOCOL = "tcga_expression"
 FIELDS = ("cohort", "model", "against", "top_genes", "median", "median_against", "share_above", "p")
 
 
 def bulk_records(records: Sequence[ScoreRecord]) -> list[ScoreRecord]:
     """Scored records of single cohorts."""
-    return [
-        r
-        for r in records
-        if r.status == "scored" and r.board != AVERAGE and r.per_gene and "well_predicted" in r.per_gene[0]
-    ]
+    return [r for r in records if r.protocol == PROTOCOL and r.status == "scored" and r.board != AVERAGE and r.per_gene]
 
 
 def violins(records: Sequence[ScoreRecord]) -> Figure | None:
@@ -70,4 +67,4 @@ def mann_whitney_csv(records: Sequence[ScoreRecord]) -> str:
 
 def _top(record: ScoreRecord) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     r = np.array([gene["pearson_pooled"] for gene in record.per_gene])
-    return r[top_genes(r, int(record.details.get("top_genes", len(r))))]
+    return r[top_genes(r, int(record.bulk.get("top_genes", len(r))))]

@@ -4,32 +4,76 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from protocols.records import AVERAGE, ScoreRecord
 from reports.describe import Cohort, Weights, describe_cohort, describe_weights
-from reports.metrics import BoardMetrics, metrics_of
 
 HEADLINE = "headline"
+_METRICS = {
+    "survival": (
+        (re.compile(r"(ipcw|uno).*c.index|c.index.*(ipcw|uno)"), "uno_mean"),
+        (re.compile(r"c.index"), HEADLINE),
+        (re.compile(r"log.rank p"), "logrank_p"),
+    ),
+    "image": (
+        (re.compile(r"h.score"), "h_score_r"),
+        (re.compile(r"ssim.*global"), "ssim_global"),
+        (re.compile(r"ssim"), "ssim"),
+        (re.compile(r"psnr"), HEADLINE),
+    ),
+    "bulk": (
+        (re.compile(r"well.predicted genes"), "well_predicted"),
+        (re.compile(r"median r of the top"), "top_median_as_published"),
+        (re.compile(r"genes validated externally"), "external_held"),
+        (re.compile(r"pooled"), "pearson_pooled"),
+        (re.compile(r"(mean|per.gene).*(pearson|\br\b)"), HEADLINE),
+    ),
+    "spatial": (
+        (re.compile(r"median emd"), "emd_own_genes"),
+        (re.compile(r"pearson"), HEADLINE),
+    ),
+    "expression": (
+        (re.compile(r"rand|\bari\b"), "ari"),
+        (re.compile(r"\bf1\b"), "rare_f1"),
+        (re.compile(r"pooled.*(pearson|\br\b)|pearson.*pooled"), "pearson_pooled"),
+        (re.compile(r"spearman"), "spearman_per_slide"),
+        (re.compile(r"\bmse\b|mean squared"), "mse_per_slide"),
+        (
+            re.compile(r"(mean|per.slide|per.gene).*pearson|pearson.*(mean|per.slide|per.gene)|^(pearson|pcc|r)$"),
+            HEADLINE,
+        ),
+    ),
+}
+"""What a card's words for a metric mean here; the first match counts, and what matches none is another metric."""
 
 
-def answers(entry: Mapping[str, object], board: str) -> bool:
-    """Whether a board is the one that a published number speaks of: any, the mean of cohorts, or one cohort's."""
-    wanted = str(entry.get("board") or "")
-    if not wanted or not board:
+MEAN_OF_COHORTS = "mean of cohorts"
+WITHIN_METRIC = ("global window",)
+"""Words behind a comma that belong to the metric and name no cohort."""
+
+
+def answers(metric: str, board: str) -> bool:
+    """Whether a board is the one that a published metric speaks of: of cohort X only X's board, of a mean the average.
+
+    A protocol with a single board answers everything.
+    """
+    if not board:
         return True
-    if wanted == AVERAGE:
+    if ", " not in metric or metric.rpartition(", ")[2] in WITHIN_METRIC:
+        return True
+    if MEAN_OF_COHORTS in metric:
         return board == AVERAGE
-    return wanted.lower() in re.split(r"[^a-z0-9]+", board.lower())
+    cohort = re.split(r"[^a-z0-9]+", metric.rpartition(", ")[2].lower())[-1]  # "TCGA-BRCA" is BRCA
+    return cohort in re.split(r"[^a-z0-9]+", board.lower())
 
 
-def measured_key(metric: str, metrics: BoardMetrics) -> str | None:
-    """The summary key (or :data:`HEADLINE`) of a published metric; None if nothing here is what the paper means."""
-    if metric == metrics.key:
-        return HEADLINE
-    return metric if metric in metrics.secondary else None
+def measured_key(metric: str, task: str = "expression") -> str | None:
+    """The summary key (or :data:`HEADLINE`) that answers a published metric, or None if nothing here does."""
+    words = metric.lower().replace("_", " ")
+    return next((key for pattern, key in _METRICS[task] if pattern.search(words)), None)
 
 
 class Status(StrEnum):
@@ -55,9 +99,6 @@ class Claim:
     protocol: str
     task: str
     metric: str
-    words: str
-    board: str
-    is_headline: bool
     published: float
     spread: float | None
     spread_is: str
@@ -78,7 +119,7 @@ def claims_of(record: ScoreRecord) -> tuple[Claim, ...]:
     return tuple(
         _claim(record, entry, record)
         for entry in _published(record)
-        if entry.get("protocol") == record.protocol and answers(entry, record.board)
+        if entry.get("protocol") == record.protocol and answers(str(entry.get("metric", "")), record.board)
     )
 
 
@@ -90,13 +131,10 @@ def all_claims(records: Sequence[ScoreRecord]) -> tuple[Claim, ...]:
     claims: dict[tuple[str, ...], Claim] = {}
     for record in sorted(records, key=lambda r: (r.model, r.protocol)):
         for entry in _published(record):
-            key = (
-                record.model,
-                *(str(entry.get(name)) for name in ("protocol", "metric", "board", "source", "note", "value")),
-            )
+            key = (record.model, *(str(entry.get(name)) for name in ("protocol", "metric", "source", "note", "value")))
             if key not in claims:
                 own = cells[str(entry.get("protocol")), record.model]
-                cell = next((r for r in own if answers(entry, r.board)), None)
+                cell = next((r for r in own if answers(str(entry.get("metric", "")), r.board)), None)
                 claims[key] = _claim(record, entry, cell)
     return tuple(claims[key] for key in sorted(claims))
 
@@ -132,9 +170,6 @@ def _claim(owner: ScoreRecord, entry: dict[str, object], cell: ScoreRecord | Non
         protocol=str(entry.get("protocol", "")),
         task=owner.task,
         metric=metric,
-        words=str(entry.get("words") or metric),
-        board=str(entry.get("board") or ""),
-        is_headline=measured_key(metric, metrics_of([cell or owner])) == HEADLINE,
         published=float(str(entry["value"])),
         spread=None if spread is None else float(str(spread)),
         spread_is=str(entry.get("spread_is") or ""),
@@ -150,7 +185,7 @@ def _measure(cell: ScoreRecord | None, metric: str, source: str) -> tuple[float 
         return None, (Status.NOT_RUN,)
     if cell.status == "skipped":
         return None, (Status.SKIPPED,)
-    key = measured_key(metric, metrics_of([cell]))
+    key = measured_key(metric, cell.task)
     if key is None:
         return None, (Status.OTHER_METRIC,)
     measured = cell.headline.mean if key == HEADLINE else cell.summary.get(key)

@@ -16,8 +16,7 @@ from reports.figures import COLOURS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PATCH = "patch"
-"""The unit of boards of virtual staining."""
+PROTOCOL = "ihc4bc"
 SAMPLES_FILE = "samples.npy"
 ACROSS = 5
 """Small multiples of H-scores in a row."""
@@ -28,7 +27,7 @@ def ihc_cells(cells: Sequence[tuple[ScoreRecord, Path]]) -> dict[str, list[tuple
     """Scored cells by board: the oracle, models by PSNR, controls."""
     found: dict[str, list[tuple[ScoreRecord, Path]]] = defaultdict(list)
     for record, folder in cells:
-        if record.cohort.get("unit") == PATCH and record.status == "scored":
+        if record.protocol == PROTOCOL and record.status == "scored":
             found[record.board].append((record, folder))
     order = {"oracle": 0, "model": 1, "control": 2}
     for board in found.values():
@@ -71,7 +70,7 @@ def h_score_grid(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figur
     """H-scores of generated images against labels, a panel a model; first the true image: the pipeline itself."""
     from matplotlib.figure import Figure
 
-    shown = [(record, _points(record, "h_predicted")) for record, _ in cells if record.details.get("patches")]
+    shown = [(record, _points(record, "h_predicted")) for record, _ in cells if record.image.get("patches")]
     shown = [(record, points) for record, points in shown if len(points) > 2]
     if not shown:
         return None
@@ -104,7 +103,7 @@ def h_score_grid(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figur
 
 
 def _points(record: ScoreRecord, side: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    rows = [row for row in record.details.get("patches", []) if row.get("h_reference") is not None]
+    rows = [row for row in record.image.get("patches", []) if row.get("h_reference") is not None]
     pairs = [(row["h_reference"], row[side]) for row in rows if row.get(side) is not None]
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 

@@ -12,9 +12,12 @@ from protocols.errors import UserError
 from protocols.records import AVERAGE, RECORD_FILE, Interval, ScoreRecord
 from reports.claims import Claim, claims_of
 from reports.describe import PREDICTIONS_ONLY, Cohort, Cost, Weights, describe_cohort, describe_weights, read_cost
-from reports.metrics import BoardMetrics, metrics_of
-from reports.notices import Notice, TaskNotices, collect_notices
+from reports.metrics import METRICS, TaskMetrics
+from reports.notices import Notice, collect_notices
 from reports.ranking import Detectable, Ranking, rank_models, rank_replicates
+
+DIFFICULTY = ("intra_patient", "inter_patient", "cross_cancer")
+"""Protocols whose difficulty rises in this order; any other protocol follows by name."""
 
 Group = Literal["ranked", "unranked", "reference", "skipped"]
 GROUPS: tuple[Group, ...] = ("ranked", "unranked", "reference", "skipped")
@@ -44,25 +47,15 @@ class Row:
     counts: dict[str, int]
     per_patient: dict[str, float]
     per_gene: tuple[dict[str, Any], ...]
-    details: dict[str, Any]
-    seeds: tuple[tuple[int, float | None], ...]
-    """Training seeds and the headline of each; the row itself is the first seed's."""
+    biology: tuple[dict[str, Any], ...]
+    survival: dict[str, Any]
     hashes: dict[str, str]
     libraries: dict[str, str]
 
     @property
     def curves(self) -> list[dict[str, Any]]:
         """Kaplan-Meier curves of the halves by risk; none off survival, or where every risk is the same."""
-        return self.details.get("curves") or []
-
-    @property
-    def spread(self) -> tuple[float, float] | None:
-        """Mean and standard deviation of the headline over training seeds; None with fewer than two."""
-        known = [value for _, value in self.seeds if value is not None]
-        if len(known) < 2:
-            return None
-        mean = sum(known) / len(known)
-        return mean, (sum((value - mean) ** 2 for value in known) / (len(known) - 1)) ** 0.5
+        return self.survival.get("curves") or []
 
 
 @dataclass(frozen=True)
@@ -76,8 +69,6 @@ class Leaderboard:
     title: str
     profile: str
     cohort: Cohort
-    metrics: BoardMetrics
-    place: int
     rows: tuple[Row, ...]
     excluded: tuple[tuple[str, str], ...]
     notices: tuple[Notice, ...]
@@ -94,6 +85,10 @@ class Leaderboard:
         return f"{self.protocol}-{self.board}" if self.board else self.protocol
 
     @property
+    def metrics(self) -> TaskMetrics:
+        return METRICS[self.task]
+
+    @property
     def secondary(self) -> tuple[str, ...]:
         """The secondary metrics that at least one row has been measured by, in the table's order."""
         known = self.metrics.secondary
@@ -101,10 +96,18 @@ class Leaderboard:
 
 
 def find_cells(scores: Path | Sequence[Path]) -> list[Path]:
-    """Folders of score records: all below a folder, or the given ones."""
+    """Folders of score records: all ``<scores>/<protocol>/<model>/``, or the given ones.
+
+    Raises :class:`UserError` if there is none.
+    """
     if not isinstance(scores, Path):
         return list(scores)
-    return sorted(path.parent for path in scores.rglob(RECORD_FILE))
+    folders = sorted(path.parent for path in scores.glob(f"*/*/{RECORD_FILE}"))
+    if not folders:
+        raise UserError(
+            "no score records", where=scores, expected="<protocol>/<model>/record.json", remedy="run `dvc repro` first"
+        )
+    return folders
 
 
 def load_records(scores: Path | Sequence[Path]) -> list[ScoreRecord]:
@@ -118,10 +121,10 @@ def load_cells(scores: Path | Sequence[Path]) -> list[tuple[ScoreRecord, Path]]:
     Raises :class:`UserError` if a record is unreadable or two are of the same cell (a copied folder, or predictions
     handed in under the name of a model of this run).
     """
-    cells: dict[tuple[str, str, str, int], tuple[ScoreRecord, Path]] = {}
+    cells: dict[tuple[str, str, str], tuple[ScoreRecord, Path]] = {}
     for folder in find_cells(scores):
         record = ScoreRecord.read(folder)
-        key = (record.protocol, record.board, record.model, record.seed)
+        key = (record.protocol, record.board, record.model)
         if key in cells:
             raise UserError(
                 f"a second record of {' '.join(filter(None, key[:2]))} x {record.model}",
@@ -133,60 +136,33 @@ def load_cells(scores: Path | Sequence[Path]) -> list[tuple[ScoreRecord, Path]]:
     return [cells[key] for key in sorted(cells)]
 
 
-def build_leaderboards(
-    records: Sequence[ScoreRecord],
-    seed: int,
-    *,
-    timings: Path | None = None,
-    missing: Mapping[str, Sequence[str]] | None = None,
-    task_notices: Mapping[str, TaskNotices] | None = None,
-) -> list[Leaderboard]:
-    """One leaderboard a board, protocols in their own order, an average ahead of what it averages.
+def build_leaderboards(records: Sequence[ScoreRecord], seed: int, *, timings: Path | None = None) -> list[Leaderboard]:
+    """One leaderboard a protocol and board, in the order of difficulty, an average ahead of what it averages.
 
-    ``seed`` is for the paired bootstrap; ``missing``: board key to the listed models that have no record yet;
-    ``task_notices``: what each task has to say of a board's records.
+    ``seed`` is for the paired bootstrap.
     """
     found: dict[tuple[str, str], list[ScoreRecord]] = defaultdict(list)
     for record in records:
         found[record.protocol, record.board].append(record)
-    return [
-        _build(
-            found[key],
-            seed,
-            timings,
-            (missing or {}).get("-".join(key), ()),
-            (task_notices or {}).get(found[key][0].task),
-        )
-        for key in sorted(found, key=lambda key: _order(key, found[key][0]))
-    ]
+    return [_build(found[key], seed, timings) for key in sorted(found, key=_difficulty)]
 
 
-def _order(key: tuple[str, str], record: ScoreRecord) -> tuple[int, str, bool, str]:
+def _difficulty(key: tuple[str, str]) -> tuple[int, str, bool, str]:
     protocol, board = key
-    return (record.place, protocol, board != AVERAGE, board)
+    place = DIFFICULTY.index(protocol) if protocol in DIFFICULTY else len(DIFFICULTY)
+    return (place, protocol, board != AVERAGE, board)
 
 
-def _build(
-    records: Sequence[ScoreRecord],
-    seed: int,
-    timings: Path | None,
-    missing: Sequence[str],
-    of_task: TaskNotices | None,
-) -> Leaderboard:
-    firsts = _first_seeds(records)
-    scored = [record for record in firsts if record.status == "scored"]
+def _build(records: Sequence[ScoreRecord], seed: int, timings: Path | None) -> Leaderboard:
+    scored = [record for record in records if record.status == "scored"]
     _refuse_mixed_data(scored)
-    first, metrics = (scored or firsts)[0], metrics_of(records)
+    first = (scored or list(records))[0]
     measured = [r for r in scored if r.kind == "model" and _is_measured(r)]
     if any(r.replicates for r in measured):
-        ranking = rank_replicates(
-            {r.model: (r.headline.mean or 0.0, r.replicates) for r in measured}, sign=metrics.sign
-        )
+        ranking = rank_replicates({r.model: (r.headline.mean or 0.0, r.replicates) for r in measured})
     else:
-        ranking = rank_models({r.model: r.per_patient for r in measured}, seed=seed, sign=metrics.sign)
-    seeds = {record.model: _seeds(records, record.model) for record in firsts}
-    made = (_row(record, ranking, timings, seeds[record.model]) for record in firsts)
-    rows = sorted(made, key=lambda row: _place(row, metrics.sign))
+        ranking = rank_models({r.model: r.per_patient for r in measured}, seed=seed)
+    rows = sorted((_row(record, ranking, timings) for record in records), key=_place)
     cohort, titles = describe_cohort(first.cohort), {row.model: row.title for row in rows}
     return Leaderboard(
         protocol=first.protocol,
@@ -196,39 +172,12 @@ def _build(
         title=(first.protocol_title or first.protocol) + (f": {first.board}" if first.board else ""),
         profile=", ".join(sorted({r.profile for r in records} - {PREDICTIONS_ONLY})) or first.profile,
         cohort=cohort,
-        metrics=metrics,
-        place=first.place,
         rows=tuple(rows),
         excluded=tuple(sorted({(e.get("what", ""), e.get("reason", "")) for r in records for e in r.excluded})),
-        notices=collect_notices(scored or list(firsts), cohort, missing=missing, of_task=of_task),
+        notices=collect_notices(scored or list(records), cohort),
         ties=tuple((rank, tuple(titles[model] for model in models)) for rank, models in ranking.ties),
         detectable=_titled(ranking.detectable, titles),
     )
-
-
-def _first_seeds(records: Sequence[ScoreRecord]) -> list[ScoreRecord]:
-    """One record a model, in order: that of the seed that was listed first, which is the one most records have."""
-    found: dict[str, ScoreRecord] = {}
-    for record in sorted(records, key=lambda record: record.seed):
-        found.setdefault(record.model, record)
-    return [record for record in records if found[record.model] is record]
-
-
-def _seeds(records: Sequence[ScoreRecord], model: str) -> tuple[tuple[int, float | None], ...]:
-    return tuple(sorted((r.seed, r.headline.mean) for r in records if r.model == model and r.status == "scored"))
-
-
-def placed(board: Leaderboard, record: ScoreRecord) -> str:
-    """Where a record stands on its board, with controls and ceiling beside it, as lines for the terminal."""
-    lines = []
-    for row in board.rows:
-        if row.group == "skipped" or row.headline.mean is None:
-            continue
-        mark = "->" if row.model == record.model else "  "
-        rank = str(row.rank) if row.rank is not None else row.kind
-        ends = "" if row.headline.low is None else f"  {row.headline.low:.3f} to {row.headline.high:.3f}"
-        lines.append(f"{mark} {rank:>8}  {row.title:<44} {row.headline.mean:.3f}{ends}")
-    return "\n".join(lines)
 
 
 def _titled(found: Detectable | None, titles: Mapping[str, str]) -> Detectable | None:
@@ -261,9 +210,7 @@ def _group(record: ScoreRecord) -> Group:
     return "ranked" if _is_measured(record) else "unranked"
 
 
-def _row(
-    record: ScoreRecord, ranking: Ranking, timings: Path | None, seeds: tuple[tuple[int, float | None], ...]
-) -> Row:
+def _row(record: ScoreRecord, ranking: Ranking, timings: Path | None) -> Row:
     group = _group(record)
     reason = record.reason or ("the headline is undefined" if group == "unranked" else "")
     return Row(
@@ -285,19 +232,19 @@ def _row(
         counts=record.counts,
         per_patient=dict(sorted(record.per_patient.items())),
         per_gene=tuple(sorted(record.per_gene, key=lambda row: str(row.get("gene", "")))),
-        details=record.details,
-        seeds=seeds,
+        biology=tuple(record.biology),
+        survival=record.survival,
         hashes=record.hashes,
         libraries=record.libraries,
     )
 
 
-def _place(row: Row, sign: int) -> tuple[int, int, int, float, str]:
+def _place(row: Row) -> tuple[int, int, int, float, str]:
     mean = row.headline.mean
     return (
         GROUPS.index(row.group),
         row.rank or 0,
         0 if row.kind == "oracle" else 1,
-        float("inf") if mean is None else -sign * mean,
+        float("inf") if mean is None else -mean,
         row.model,
     )

@@ -33,26 +33,19 @@ class Ranking:
     detectable: Detectable | None = None
 
 
-def rank_models(per_model: Mapping[str, Mapping[str, float]], *, seed: int, sign: int = 1) -> Ranking:
-    """Rank models by the paired bootstrap over patients; rank = 1 + the number of significantly better models.
-
-    ``sign``: -1 where less is better.
-    """
-    per_model = {model: {p: sign * value for p, value in values.items()} for model, values in per_model.items()}
+def rank_models(per_model: Mapping[str, Mapping[str, float]], *, seed: int) -> Ranking:
+    """Rank models by the paired bootstrap over patients; rank = 1 + the number of significantly better models."""
     ranked = ranks_with_ties(per_model, seed)
     return Ranking({entry.model: entry.rank for entry in ranked}, _ties(ranked), _detectable(ranked, per_model))
 
 
-def rank_replicates(per_model: Mapping[str, tuple[float, Sequence[float]]], *, sign: int = 1) -> Ranking:
+def rank_replicates(per_model: Mapping[str, tuple[float, Sequence[float]]]) -> Ranking:
     """Rank models by a headline that is no mean over patients: ``(value, its value in each patient resample)``.
 
     The resamples are the same for every model, so their differences are paired: a model is better if the 95 % interval
     of its difference leaves out zero. The detectable difference is 2.8 standard errors of the paired difference (80 %
-    power at the 5 % level, normal approximation). ``sign``: -1 where less is better.
+    power at the 5 % level, normal approximation).
     """
-    per_model = {
-        model: (sign * value, [sign * one for one in replicates]) for model, (value, replicates) in per_model.items()
-    }
     models = sorted(per_model)
     better = dict.fromkeys(models, 0)
     for i, a in enumerate(models):

@@ -18,8 +18,7 @@ from reports.spatial_page import SCORES, SectionMaps
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TILE = "tile"
-"""The unit of boards of maps."""
+PROTOCOL = "gbm_spatial"
 STEPS_A_PERCENT = 2
 """Maps are kept in half percents."""
 MOST_MODELS = 7
@@ -28,10 +27,8 @@ Cells = Sequence[tuple[ScoreRecord, Path]]
 
 
 def spatial_cells(cells: Cells) -> list[tuple[ScoreRecord, Path]]:
-    """The scored cells of boards of maps, best first, controls after models."""
-    found = [
-        (record, folder) for record, folder in cells if record.cohort.get("unit") == TILE and record.status == "scored"
-    ]
+    """The scored cells of the protocol, best first, controls after models."""
+    found = [(record, folder) for record, folder in cells if record.protocol == PROTOCOL and record.status == "scored"]
     order = {"oracle": 0, "model": 1, "control": 2}
     return sorted(found, key=lambda cell: (order.get(cell[0].kind, 1), -(cell[0].headline.mean or 0.0), cell[0].model))
 
@@ -85,7 +82,7 @@ def _section(cells: Cells, store: SectionsStore, number: int) -> SectionMaps:
 def co_expression(cells: Cells) -> Figure | None:
     """Truth, oracle and the best models; None without meta-modules."""
     found = [
-        (title, record.kind, record.details.get("co_expression")) for title, record, _ in _titled(spatial_cells(cells))
+        (title, record.kind, record.bulk.get("co_expression")) for title, record, _ in _titled(spatial_cells(cells))
     ]
     listed = [(title, part) for title, kind, part in found if part and kind != "control"][:MOST_MODELS]
     if not listed:
@@ -124,7 +121,7 @@ def _scores(folder: Path, section: str) -> dict[str, dict[str, float | None]]:
 
 def _modules(cells: Cells) -> dict[str, tuple[str, ...]]:
     for record, _ in cells:
-        found = (record.details.get("co_expression") or {}).get("modules")
+        found = (record.bulk.get("co_expression") or {}).get("modules")
         if found:
             return {str(gene): tuple(names) for gene, names in found.items()}
     return {}

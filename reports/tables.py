@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from protocols.metric import Metric
 from protocols.records import Interval
-from reports.claims import Claim
+from reports.claims import HEADLINE, Claim, measured_key
 from reports.describe import Cohort, Cost, Weights
 from reports.leaderboard import Leaderboard, Row
+from reports.metrics import Secondary
 from reports.notices import Notice
 
 MISSING = "n/a"
@@ -83,7 +83,7 @@ def published_with_source(claims: Sequence[Claim]) -> str:
 
 def headline_claims(claims: Sequence[Claim]) -> tuple[Claim, ...]:
     """The claims about the headline metric; the claims table shows the others too."""
-    return tuple(claim for claim in claims if claim.is_headline)
+    return tuple(claim for claim in claims if measured_key(claim.metric, claim.task) == HEADLINE)
 
 
 def verdict(claims: Sequence[Claim]) -> str:
@@ -106,7 +106,7 @@ def cohort_text(cohort: Cohort) -> str:
 
 
 def device_text(row: Row) -> str:
-    return row.device or MISSING
+    return row.cost.device or row.device or MISSING
 
 
 def rank_text(row: Row) -> str:
@@ -116,6 +116,9 @@ def rank_text(row: Row) -> str:
 def columns(board: Leaderboard) -> tuple[Column, ...]:
     """The columns of one leaderboard; secondary metrics that nothing was measured by are left out."""
 
+    def cost(read: Callable[[Cost], float | None]) -> Callable[[Row], float | None]:
+        return lambda row: read(row.cost)
+
     return (
         Column("rank", "Rank", rank_text, lambda row: row.rank, hint="1 + number of significantly better models"),
         Column("model", "Model", lambda row: row.title, lambda row: row.title.lower(), numeric=False),
@@ -123,27 +126,19 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
         Column("ci", "95 % CI", lambda row: interval(row.headline), lambda row: row.headline.low,
                hint="percentile bootstrap over patients"),
         Column("n", "Patients", lambda row: count(row.headline.n_patients), lambda row: row.headline.n_patients),
-        *((_seed_column(),) if any(row.spread for row in board.rows) else ()),
         *(_secondary(key, board.metrics.secondary[key]) for key in board.secondary),
         Column("published", "Published", lambda row: published_with_source(row.claims), _published_value,
                hint="as its paper prints it"),
         Column("verdict", "Verdict", lambda row: verdict(row.claims), lambda row: verdict(row.claims), numeric=False),
         Column("weights", "Weights", lambda row: weights_text(row.weights), lambda row: row.weights.state,
                numeric=False),
+        Column("time", "Time", lambda row: duration(row.cost.seconds), cost(lambda c: c.seconds),
+               hint="to fit and predict; with the peak memory"),
+        Column("memory", "Memory", lambda row: cost_memory(row.cost), cost(lambda c: c.peak_memory_mib)),
     )  # fmt: skip
 
 
-def _seed_column() -> Column:
-    def text(row: Row) -> str:
-        return (
-            MISSING if row.spread is None else f"{number(row.spread[0])} ± {number(row.spread[1])} ({len(row.seeds)})"
-        )
-
-    hint = "mean and standard deviation over training seeds, and how many"
-    return Column("seeds", "Seeds", text, lambda row: row.spread[0] if row.spread else None, hint=hint)
-
-
-def _secondary(key: str, metric: Metric) -> Column:
+def _secondary(key: str, metric: Secondary) -> Column:
     write = {"p": p_value, "count": _rounded, "number": number}[metric.form]
     return Column(
         key,
@@ -211,7 +206,7 @@ def claim_cells(claim: Claim) -> tuple[str, ...]:
     return (
         claim.title,
         claim.protocol,
-        claim.words + (f", {claim.board}" if claim.board else ""),
+        claim.metric,
         published(claim),
         claim.spread_is or "–",
         claim.source + (f" — {claim.note}" if claim.note else ""),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SHOWN = ("rank", "model", "mean", "ci", "n", "weights")
-WIDE = (*SHOWN, "seeds", "published")
+WIDE = (*SHOWN, "published", "time", "memory")
 WIDE_FROM = 120
 """Terminal columns from which the wide set of the table's columns fits."""
 STYLES = {"reference": "dim italic", "skipped": "dim", "unranked": "yellow"}
@@ -24,6 +24,7 @@ def print_leaderboards(
     scores: Path | Sequence[Path],
     *,
     seed: int,
+    timings: Path | None = None,
     page: Path | None = None,
     console: Console | None = None,
 ) -> None:
@@ -32,7 +33,7 @@ def print_leaderboards(
     from rich.text import Text
 
     console = console or Console()
-    boards = build_leaderboards(load_records(scores), seed)
+    boards = build_leaderboards(load_records(scores), seed, timings=timings)
     shared = shared_notices(boards)
     for board in boards:
         _print_board(console, board, shared)

@@ -1,47 +1,26 @@
-"""Where a run's files lie. Everything names folders through here alone; a name from outside was checked before."""
+"""Where a run's files lie. Stages and commands name folders through here alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 RUNS = Path("runs")
-PLAN = RUNS / "plan"
-COHORTS = RUNS / "cohorts"
+COHORT = RUNS / "cohort"
+PATIENTS = RUNS / "patients"
+BULK = RUNS / "bulk"
+ASKED = RUNS / "asked"
+SECTIONS = ASKED / "gbm_spatial"
+IHC = RUNS / "ihc"
 SPLITS = RUNS / "splits"
 AUDITS = RUNS / "audits"
+INPUTS = RUNS / "inputs"
 PREDICTIONS = RUNS / "predictions"
 SCORES = RUNS / "scores"
 METRICS = RUNS / "metrics"
-REPORTS = RUNS / "reports"
 SUBMISSIONS = RUNS / "submissions"
-TIMINGS = RUNS / "timings"
+REPORTS = RUNS / "reports"
 CACHE = RUNS / "cache"
-HASHES = CACHE / "hashes.json"
-
-
-def cohort_folder(task: str, name: str) -> Path:
-    return COHORTS / task / name
-
-
-def split_folder(protocol: str, cohort: str) -> Path:
-    return SPLITS / protocol / cohort
-
-
-def audit_folder(protocol: str, cohort: str) -> Path:
-    return AUDITS / protocol / cohort
-
-
-def answers_folder(protocol: str, board: str, model: str, seed: int) -> Path:
-    return PREDICTIONS / protocol / board / model / f"seed{seed}"
-
-
-def score_folder(protocol: str, board: str, model: str, seed: int) -> Path:
-    return SCORES / protocol / board / model / f"seed{seed}"
-
-
-def submission_folder(protocol: str, board: str, model: str) -> Path:
-    return SUBMISSIONS / protocol / board / model
-
-
-def timing_file(protocol: str, board: str, model: str) -> Path:
-    return TIMINGS / protocol / board / f"{model}.json"
+EMBEDDINGS = CACHE / "embeddings"
+UNFINISHED = CACHE / "predictions"
+SCORED = CACHE / "scores"
+TIMINGS = RUNS / "timings"

@@ -16,7 +16,7 @@ from protocols.metrics.bootstrap import paired_difference
 from protocols.metrics.image_similarity import PSNR_CAP_DB
 from protocols.records import UNITS_FILE, ScoreRecord
 from suite.config import Config
-from suite.places import score_folder
+from suite.places import SCORES
 
 PROTOCOL = "ihc4bc"
 EXACT, JITTER = "phantom_exact_ER", "phantom_jitter_ER"
@@ -30,12 +30,12 @@ SOUND = 0.95
 @pytest.fixture(autouse=True)
 def phantom_only(config: Config, records: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).resolve().parents[1])
-    if not {"phantom_exact", "phantom_jitter"} <= set(config.cohorts.get("staining", {})):
+    if not {"phantom_exact", "phantom_jitter"} <= set(config.ihc.cohorts):
         pytest.skip("this run has no phantom of paired patches, whose truth is known")
 
 
 def on(model: str, board: str) -> ScoreRecord:
-    return ScoreRecord.read(score_folder(PROTOCOL, board, model, 0))
+    return ScoreRecord.read(SCORES / PROTOCOL / model / board)
 
 
 def of(model: str, board: str, key: str = "psnr") -> float:
@@ -45,7 +45,7 @@ def of(model: str, board: str, key: str = "psnr") -> float:
 
 
 def by_patient(model: str, board: str, column: str) -> dict[str, float]:
-    units = pd.read_parquet(score_folder(PROTOCOL, board, model, 0) / UNITS_FILE)
+    units = pd.read_parquet(SCORES / PROTOCOL / model / board / UNITS_FILE)
     return {str(patient): float(value) for patient, value in units.groupby("patient")[column].mean().items()}
 
 

@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from protocols.expression.cohort import SlideData, SlideEntry
-from protocols.expression.store import CohortInfo, CohortStore, write_store
-from protocols.sealed import write_seal
+from protocols.cohorts.cohort import SlideData, SlideEntry
+from protocols.cohorts.store import CohortInfo, CohortStore, write_store
 
 CROP_UM = 32.0
 
@@ -70,11 +69,6 @@ def six_patients() -> list[SlideSpec]:
         SlideSpec("s6", "p5", "skin"),
         SlideSpec("s7", None, "lung", ("A", "B", "D")),
     ]
-
-
-def folder_hash(folder: Path) -> str:
-    """What a seal says of a folder's bytes."""
-    return write_seal(folder, "cohort", {}).hash
 
 
 def real_data(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from protocols.errors import UserError
 from protocols.files import sha256_of, write_text_whole, written_whole
 from protocols.metrics.spatial_maps import TileGrid
-from protocols.splits import Exclusion
+from protocols.protocol import Exclusion
 from protocols.survival.cohort import SlideFile
 
 SECTIONS_FILE = "sections.json"
@@ -57,9 +58,9 @@ class SectionsStore:
             record = json.loads(path.read_text())
         except FileNotFoundError:
             raise UserError(
-                "no sections here", where=path, expected="stored sections", remedy="run `dvc repro read`"
+                "no sections here", where=path, expected="stored sections", remedy="run `dvc repro sections`"
             ) from None
-        self.folder, self.phantom = folder, bool(record["phantom"])
+        self.folder, self.hash, self.phantom = folder, str(record["hash"]), bool(record["phantom"])
         self.slides = tuple(SlideFile(**slide) for slide in record["slides"])
         self.slide_hashes: tuple[str, ...] = tuple(record["slide_hashes"])
         self.spots: tuple[int, ...] = tuple(record["spots"])
@@ -108,10 +109,14 @@ def write_sections(
     excluded: tuple[Exclusion, ...] = (),
 ) -> SectionsStore:
     """Store sections; ``sections.json`` comes last, so a folder that has it is whole."""
+    (folder / SECTIONS_FILE).unlink(missing_ok=True)
+    digest = hashlib.sha256()
     for section in sections:
         columns: dict[str, Any] = {"row": section.row, "column": section.column}
         columns |= {gene: section.expression[:, k].astype(np.float32) for k, gene in enumerate(section.genes)}
         table = pd.DataFrame(columns)
+        digest.update(json.dumps([section.name, *map(str, table.columns)]).encode())
+        digest.update(np.ascontiguousarray(table.to_numpy(np.float64)).tobytes())
         with written_whole(folder / f"{section.name}.parquet") as part:
             table.to_parquet(part, compression="zstd", index=False)
     for name, picture in thumbnails.items():
@@ -131,5 +136,6 @@ def write_sections(
         },
         "excluded": [asdict(item) for item in excluded],
     }
-    write_text_whole(folder / SECTIONS_FILE, json.dumps(record, indent=1) + "\n")
+    digest.update(json.dumps(record, sort_keys=True).encode())
+    write_text_whole(folder / SECTIONS_FILE, json.dumps(record | {"hash": digest.hexdigest()}, indent=1) + "\n")
     return SectionsStore(folder)

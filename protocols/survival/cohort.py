@@ -7,7 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from protocols.splits import Exclusion
+from protocols.protocol import Exclusion
 
 
 @dataclass(frozen=True)

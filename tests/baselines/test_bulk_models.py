@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.bulk.he2rna import HE2RNA
-from baselines.bulk.he2rna_sequoia_pretrained import HE2RNASequoiaPretrained
-from baselines.bulk.nearest_slides import NearestSlides
-from baselines.bulk.sequoia_vis import SequoiaViS
-from baselines.bulk.sequoia_vit import SequoiaViT
-from baselines.bulk.sequoia_vit_pretrained import SequoiaViTPretrained
-from protocols.bulk.contract import BulkModel, HasUntrainedTwin, PretrainsOnNormal
+from baselines.he2rna import HE2RNA
+from baselines.he2rna_sequoia_pretrained import HE2RNASequoiaPretrained
+from baselines.nearest_slides import NearestSlides
+from baselines.sequoia_vis import SequoiaViS
+from baselines.sequoia_vit import SequoiaViT
+from baselines.sequoia_vit_pretrained import SequoiaViTPretrained
+from protocols.bulk_contract import BulkModel, HasUntrainedTwin, PretrainsOnNormal
 from protocols.contract import Settings
 from protocols.errors import UserError
 from tests.baselines.bulk_toy import ToySlides, toy
@@ -164,7 +164,7 @@ def test_the_twin_is_the_network_before_its_first_step(monkeypatch: pytest.Monke
     def stop_at_once(network: Any, *_: Any) -> None:
         seen.update({name: part.clone() for name, part in network.state_dict().items()})
 
-    monkeypatch.setattr("baselines.training.bulk_training.train", stop_at_once)
+    monkeypatch.setattr("baselines.shared.bulk_training.train", stop_at_once)
     model = SequoiaViS()
     model.fit(TRAIN)
     again = model._untrained(None).state_dict()
@@ -179,7 +179,7 @@ def test_pretraining_gives_the_trunk_alone_and_is_really_used(monkeypatch: pytes
     trunk = model.pretrain(NORMAL)
     assert all(array.dtype == np.float32 for array in trunk.values())
     assert not [name for name in trunk if name.startswith(("output", "norm"))]
-    monkeypatch.setattr("baselines.training.bulk_training.train", lambda *_: None)
+    monkeypatch.setattr("baselines.shared.bulk_training.train", lambda *_: None)
     model.start_from(trunk)
     model.fit(TRAIN)
     started: Any = model._network
@@ -194,7 +194,7 @@ def test_a_released_twin_of_he2rna_is_its_pretrained_trunk(monkeypatch: pytest.M
         twin = "before_fit"
 
     trunk = HE2RNASequoiaPretrained().pretrain(NORMAL)
-    monkeypatch.setattr("baselines.training.bulk_training.train", lambda *_: None)
+    monkeypatch.setattr("baselines.shared.bulk_training.train", lambda *_: None)
     fresh, released = HE2RNASequoiaPretrained(), BeforeFit()
     for model in (fresh, released):
         model.start_from(trunk)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.staining.parts.stain_colours import DAB, HAEMATOXYLIN, mixed, stain_matrix, unmixed
+from baselines.shared.stain_colours import DAB, HAEMATOXYLIN, mixed, stain_matrix, unmixed
 from protocols.contract import HasWeights, Settings
 from protocols.errors import UserError
-from protocols.staining.contract import StainingModel
+from protocols.image_contract import ImageModel
 from tests.baselines.image_toy import ToyPatches, psnr, toy
 
 CONTROLS = {
@@ -44,7 +44,7 @@ FEW, ASKED = toy(4, pixels=40), toy(4, seed=1, pixels=40)
 
 
 def model_class(name: str) -> type[Any]:
-    return getattr(import_module(f"baselines.staining.{name}"), CLASSES[name])  # type: ignore[no-any-return]
+    return getattr(import_module(f"baselines.{name}"), CLASSES[name])  # type: ignore[no-any-return]
 
 
 def brief(name: str) -> Any:
@@ -72,9 +72,9 @@ def score(name: str, train: ToyPatches = TRAIN) -> float:
 @pytest.mark.parametrize("name", CLASSES)
 def test_contract(name: str) -> None:
     model = of(name)
-    assert isinstance(model, StainingModel)
+    assert isinstance(model, ImageModel)
     assert isinstance(model, HasWeights) == (name in NETWORKS)
-    assert (model.card.name, model.card.task) == (name, "staining")
+    assert (model.card.name, model.card.task) == (name, "image")
     assert model.card.kind == ("oracle" if name == "ihc_oracle" else "control" if name in CONTROLS else "model")
     assert model.card.licence
     assert model.card.training_overlap != "unknown"
@@ -104,7 +104,7 @@ def test_the_same_twice_and_another_seed_differs(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_passes_of_several_patches_say_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a GPU does: several at once, filled up with repeats."""
-    import baselines.staining.parts.answer as answers
+    import baselines.shared.image_answer as answers
 
     model, rows, alone = of(name), np.array([1, 3, 0]), None
     alone = model.predict(ASKED, rows).astype(int)

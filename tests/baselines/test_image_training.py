@@ -12,8 +12,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from baselines.staining.parts.pairs import Deck, Pairs, Plan, to_images, to_tensor
-from baselines.training.image_training import CHECKPOINT, mixed_precision
+from baselines.shared.image_pairs import Deck, Pairs, Plan, to_images, to_tensor
+from baselines.shared.image_training import CHECKPOINT, mixed_precision
 from protocols.contract import Settings
 from protocols.errors import UserError
 from tests.baselines.image_toy import ToyPatches, toy

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from baselines.expression.parts.sklearn_probe import parse_line, sklearn_model
 from baselines.registry import load_model_class
+from baselines.shared.sklearn_probe import parse_line, sklearn_model
 from protocols.errors import UserError
-from protocols.expression.toy import inputs_of, toy_training
+from protocols.toy import inputs_of, toy_training
 
 
 def test_line_is_taken_apart_without_evaluation() -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from protocols.bulk.splits import read_bulk_split
+from protocols.bulk.splitting import read_bulk_split
 from protocols.bulk.store import BulkStore
 from protocols.errors import UserError
 from protocols.phantom.bulk import generate_bulk

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from protocols.bulk.cohort import BulkCohort, donor_row
-from protocols.bulk.splits import published_folds, read_bulk_split, write_bulk_split
+from protocols.bulk.splitting import published_folds, read_bulk_split, write_bulk_split
 from protocols.bulk.store import BulkStore, write_bulk_store
 from protocols.errors import UserError
 from protocols.metrics.gene_correlation import pearson_per_gene

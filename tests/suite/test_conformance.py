@@ -11,8 +11,8 @@ import pytest
 
 from protocols.contract import Card, FloatArray, Inputs, TrainingData
 from protocols.errors import UserError
+from suite.conformance import check_model
 from suite.new_model import write_new_model
-from tests.suite.conformance_results import problems
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,7 +77,7 @@ class Remembers(Honest):
 
 
 def failures(model: type) -> str:
-    return problems(model, "expression")
+    return " | ".join(f"{result.check}: {result.problem}" for result in check_model(model, "subject") if result.problem)
 
 
 def test_honest_model_conforms() -> None:

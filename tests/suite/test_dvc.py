@@ -37,7 +37,7 @@ NO_IHC = {"protocols": [], "models": [], "cohorts": {}}
 SURVIVAL = {
     "tile": {"um": 47, "pixels": 64, "max_tiles": 100, "tissue": "saturation"},
     "protocols": ["tcga_survival"],
-    "cohorts": {"gse7390": {"reader": "gse7390", "root": "protocols/readers/gse7390.py"}},
+    "cohorts": {"gse7390": {"reader": "gse7390", "root": "protocols/cohorts/gse7390.py"}},
     "average": [],
     "models": ["kaplan_meier", "cox_clinical"],
 }

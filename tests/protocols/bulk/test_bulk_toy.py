@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from protocols.bulk.cohort import donor_of
-from protocols.bulk.toy import (
+from protocols.bulk.views import SlideTrainingView, SlideView
+from protocols.bulk_toy import (
     GENES,
     OF_SECTION,
     PLACES,
@@ -19,7 +20,6 @@ from protocols.bulk.toy import (
     toy_slides,
     toy_windows,
 )
-from protocols.bulk.views import SlideTrainingView, SlideView
 from protocols.errors import UserError
 
 

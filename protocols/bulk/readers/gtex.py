@@ -1,7 +1,0 @@
-"""GTEx's tables of normal tissue."""
-
-from __future__ import annotations
-
-from protocols.task import Part, Reader
-
-READER = Reader(name="gtex", task="bulk", read=Part("protocols.readers.gtex:read_gtex"), required=("files",))

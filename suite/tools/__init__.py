@@ -1,1 +1,0 @@
-"""Commands beside the pipeline: features of slides as files, signatures, the IHC of a whole slide."""

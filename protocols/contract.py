@@ -26,12 +26,7 @@ Task = Literal["expression", "survival", "bulk", "image"]
 
 @dataclass(frozen=True)
 class Published:
-    """One number as a paper prints it; it stands beside the measured one, never in its place.
-
-    ``metric`` is the protocol's key of the same measure, empty if nothing measured here answers the number; ``words``
-    is what the paper calls it. ``board`` says which board it speaks of: ``"average"`` (a mean of cohorts), a cohort in
-    small letters (``"brca"``), or any that no other number claims (empty).
-    """
+    """One number as a paper prints it; it stands beside the measured one, never in its place."""
 
     protocol: str
     metric: str
@@ -40,8 +35,6 @@ class Published:
     spread_is: str = ""
     source: str = ""
     note: str = ""
-    board: str = ""
-    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,8 +46,7 @@ class Card:
     the pipeline computes it once for all protocols. ``needs`` names what a cohort must have (``"oracle"``: a
     known truth; ``"counts"``: raw counts; of patients: ``"slides"``, ``"genomic"``, ``"clinical"``), so that a
     cohort without it is skipped with a reason instead of failing. ``starts_from`` names further rows of the
-    encoder table whose ``weights`` entries the model loads itself. ``files`` are data files that the model reads,
-    relative to its own file's folder; their bytes count like its source.
+    encoder table whose ``weights`` entries the model loads itself.
     """
 
     name: str
@@ -70,7 +62,6 @@ class Card:
     training_overlap: str = "unknown"
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -84,7 +84,7 @@ def _file(config: Config, source: TileSource, encoder: str) -> Path:
 
 
 def _embed_one(task: tuple[Config, TileSource, str, str]) -> None:
-    from baselines.shared.embedding import embed
+    from baselines.encoders.embedding import embed
 
     config, source, encoder, file = task
     tiles = read_tiles(source.folder)

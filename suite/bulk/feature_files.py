@@ -88,7 +88,7 @@ def write_features(
     from the slide and the recipe, whichever slides are beside it. A slide without tissue or resolution, two of one
     name, and a file made by another recipe are :class:`UserError`.
     """
-    from baselines.shared.encoders import encoder_spec
+    from baselines.encoders.table import encoder_spec
 
     encoder_spec(encoder).size(settings.profile)
     look_up(tile.tissue, RULES, kind="tissue rule", where="tissue")
@@ -106,7 +106,7 @@ def write_features(
 
 def feature_key(encoder: str) -> str:
     """The data set of an encoder's tile features: SEQUOIA's name for it, or CLAM's."""
-    from baselines.shared.bag_files import FEATURE_KEYS, SEQUOIA_KEYS
+    from baselines.encoders.bag_files import FEATURE_KEYS, SEQUOIA_KEYS
 
     return SEQUOIA_KEYS.get(encoder, FEATURE_KEYS[0])
 
@@ -160,7 +160,7 @@ def _write_group(group: Sequence[tuple[Path, Path]], folder: Path, recipe: Recip
 
 
 def _embed(slides: Sequence[Path], tables: Sequence[TileTable], recipe: Recipe, out: Path, label: str) -> WeightsRecord:
-    from baselines.shared.embedding import embed
+    from baselines.encoders.embedding import embed
 
     of_slide = np.repeat(np.arange(len(slides)), [len(table.centres) for table in tables])
     images = [(slide, table.mpp) for slide, table in zip(slides, tables, strict=True)]

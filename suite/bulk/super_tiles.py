@@ -74,7 +74,7 @@ def read_slide_tiles(
     array = np.load(embedding, mmap_mode="r", allow_pickle=False) if embedding else None
     for number, slide in enumerate(slides):
         if slide.kind == "bag":
-            from baselines.shared.bag_files import read_bag
+            from baselines.encoders.bag_files import read_bag
 
             yield SlideTiles(read_bag(root / slide.path, encoder), None)
         elif array is None:

@@ -49,7 +49,7 @@ def every_tile(store: IhcStore, marker: str, config: Config) -> PatchView:
 
 def embed_patches(config: Config, encoders: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
     """(board, encoder) -> where the embedding of its tiles lies, its hash and its weights; missing ones are made."""
-    from baselines.shared.embedding import embed
+    from baselines.encoders.embedding import embed
 
     notes = {}
     for board in boards(config) if encoders else ():

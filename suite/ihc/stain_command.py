@@ -177,16 +177,16 @@ def _settings(config: Config, name: str, card: Card) -> Settings:
 
 
 def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], FloatArray]:
-    """Embeds windows as :func:`baselines.shared.embedding.embed` embeds patches; the encoder is loaded once,
+    """Embeds windows as :func:`baselines.encoders.embedding.embed` embeds patches; the encoder is loaded once,
     when first needed."""
     from dataclasses import replace
 
     import torch
 
-    from baselines.shared.embedding import central, to_input
-    from baselines.shared.encoders import encoder_spec
-    from baselines.shared.torch_run import torch_run
-    from baselines.shared.weights import load_encoder
+    from baselines.encoders.inputs import central, to_input
+    from baselines.encoders.loading import load_encoder
+    from baselines.encoders.table import encoder_spec
+    from baselines.torch_run import torch_run
 
     spec = encoder_spec(encoder)
     size = replace(spec.size(settings.profile), view=1.0)

@@ -7,8 +7,12 @@ from pathlib import Path
 _NAMES = (
     "past_model/timm_import.py",
     *(
-        f"baselines/shared/{name}.py"
-        for name in ("encoders", "encoder_modules", "embedding", "weights", "checkpoint_keys", "torch_run")
+        f"baselines/{name}.py"
+        for name in (
+            "encoders/embedding", "encoders/inputs", "encoders/loading", "encoders/modules",
+            "encoders/rows_photographs", "encoders/rows_tissue", "encoders/spec", "encoders/table", "torch_run",
+            "weights/checkpoints", "weights/files", "weights/keys", "weights/strict",
+        )
     ),
 )
 

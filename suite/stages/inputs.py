@@ -150,7 +150,7 @@ def embedding_file(config: Config, store: CohortStore, encoder: str) -> Path:
 
 def embed_one(task: tuple[Config, str, str]) -> None:
     """Embed the cohort with one encoder; the note beside the array comes last and makes it count."""
-    from baselines.shared.embedding import embed
+    from baselines.encoders.embedding import embed
 
     config, encoder, file = task
     store, array = CohortStore(COHORT), Path(file)
@@ -191,7 +191,7 @@ def weight_parts(name: str, card: Card) -> tuple[str, ...]:
 
 
 def _refuse_unused_weights(config: Config, cards: dict[str, Card]) -> None:
-    from baselines.shared.encoders import ENCODERS
+    from baselines.encoders.table import ENCODERS
     from protocols.errors import did_you_mean
 
     known = {*ENCODERS, *cards}

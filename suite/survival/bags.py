@@ -63,7 +63,7 @@ class Bags:
     def _part(self, number: int) -> FloatArray:
         slide = self._slides[number]
         if slide.kind == "bag":
-            from baselines.shared.bag_files import read_bag
+            from baselines.encoders.bag_files import read_bag
 
             return read_bag(self._root / slide.path, slide.encoder)
         if self._array is None:

@@ -43,13 +43,13 @@ def test_a_file_relative_to_the_root(tmp_path: Path) -> None:
 
 
 def test_a_module_and_an_adapter_that_hides_a_built_in(tmp_path: Path) -> None:
-    assert load_model_class("uni", {"uni": "baselines.uni:UNI"}, tmp_path).card.name == "uni"
+    assert load_model_class("uni", {"uni": "baselines.expression.uni:UNI"}, tmp_path).card.name == "uni"
     text = GOOD.replace('"mine"', '"uni"')
     assert load_model_class("uni", {"uni": _file(tmp_path, text)}, tmp_path).card.title == "Mine"
 
 
 def test_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("plip", "baselines.plip:PLIP", registry.ENTRY_POINT_GROUP)
+    point = EntryPoint("plip", "baselines.expression.plip:PLIP", registry.ENTRY_POINT_GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda group: EntryPoints([point]))
     monkeypatch.setattr(registry, "BUILTIN", {})
     assert load_model_class("plip", {}, ROOT).card.name == "plip"
@@ -90,21 +90,25 @@ def _closure(name: str) -> set[str]:
 
 def test_closure_of_a_probe_is_small_and_that_of_st_net_reaches_the_loop() -> None:
     package = {"baselines/__init__.py", "baselines/shared/__init__.py"}
-    assert _closure("uni") == package | {"baselines/uni.py", "baselines/shared/probe.py", "baselines/shared/ridge.py"}
-    assert _closure("train_mean") == {"baselines/train_mean.py"}
+    assert _closure("uni") == package | {
+        "baselines/expression/uni.py",
+        "baselines/expression/parts/ridge_probe.py",
+        "baselines/regression/ridge.py",
+    }
+    assert _closure("train_mean") == {"baselines/expression/train_mean.py"}
     # imports inside functions and two steps away count too
     assert {
-        "baselines/shared/finetuning.py",
-        "baselines/shared/encoder_modules.py",
-        "baselines/shared/checkpoint_keys.py",
+        "baselines/training/finetuning.py",
+        "baselines/encoders/modules.py",
+        "baselines/weights/keys.py",
         "past_model/timm_import.py",
     } <= _closure("st_net")
-    assert "baselines/st_net.py" in _closure("st_net_own_target")
-    assert "baselines/st_net_own_target.py" not in _closure("st_net")
+    assert "baselines/expression/st_net.py" in _closure("st_net_own_target")
+    assert "baselines/expression/st_net_own_target.py" not in _closure("st_net")
 
 
 def test_closure_of_an_adapter_holds_what_it_imports_from_here(tmp_path: Path) -> None:
-    text = GOOD.replace("class Mine", "from baselines.shared.ridge import MaskedRidge\n\nclass Mine")
+    text = GOOD.replace("class Mine", "from baselines.regression.ridge import MaskedRidge\n\nclass Mine")
     closure = source_closure(load_model_class("mine", {"mine": _file(tmp_path, text)}, tmp_path))
     assert tmp_path / "mine.py" in closure
-    assert ROOT / "baselines/shared/ridge.py" in closure
+    assert ROOT / "baselines/regression/ridge.py" in closure

@@ -11,16 +11,17 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from baselines.sequoia_vis import SequoiaViS
-from baselines.shared.embedding import to_input
-from baselines.shared.encoders import build_encoder, encoder_spec
+from baselines.bulk.sequoia_vis import SequoiaViS
+from baselines.encoders.inputs import to_input
+from baselines.encoders.loading import build_encoder
+from baselines.encoders.table import encoder_spec
 from protocols.bulk.views import SlideView
 from protocols.contract import FloatArray, Settings
 from protocols.seeds import generator
 from protocols.spatial.windows import MapOfWindows, Windows, lay_windows
 from suite.bulk.fold import WINDOWS_AT_ONCE
 from suite.bulk.views import window_view
-from tests.baselines.bulk_toy import toy
+from tests.baselines.bulk.toy import toy
 
 WIDTH, GENES, SIDE = 96, 126, 36
 """Of the mini UNI; genes of the phantom; a section of 36 x 36 tiles."""

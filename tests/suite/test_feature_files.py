@@ -12,7 +12,7 @@ import tifffile
 import typer
 from typer.testing import CliRunner
 
-from baselines.shared.bag_files import read_bag
+from baselines.encoders.bag_files import read_bag
 from protocols.cohorts.crops import CohortCrops
 from protocols.cohorts.patient_tables import read_slides
 from protocols.cohorts.tissue_tiles import RULES, tile_slide

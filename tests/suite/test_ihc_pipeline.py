@@ -16,9 +16,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from baselines.ihc_unet import IhcUNet
-from baselines.shared import image_training
-from baselines.shared.image_pairs import Plan
+from baselines.staining.ihc_unet import IhcUNet
+from baselines.training import images as image_training
+from baselines.training.image_pairs import Plan
 from protocols.contract import Card
 from protocols.errors import UserError
 from protocols.ihc.splitting import patient_folds, read_ihc_split

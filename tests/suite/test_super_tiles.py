@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.shared.bag_files import read_bag
+from baselines.encoders.bag_files import read_bag
 from protocols.errors import UserError
 from protocols.survival.cohort import SlideFile
 from suite.bulk.super_tiles import (

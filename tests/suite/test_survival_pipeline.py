@@ -130,7 +130,7 @@ def test_precomputed_bags_are_read_and_never_unpickled(config: Config, checkout:
     """CLAM's .pt and TRIDENT's .h5 make the bags; a file that holds code is refused."""
     import h5py
 
-    from baselines.shared.bag_files import read_bag
+    from baselines.encoders.bag_files import read_bag
 
     folder = checkout / "bags"
     folder.mkdir(exist_ok=True)

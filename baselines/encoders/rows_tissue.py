@@ -1,0 +1,181 @@
+"""Rows of the encoder table: networks trained on tissue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from baselines.encoders.spec import CLIP, IMAGENET, INCEPTION, MINI_VIEW, EncoderSize, EncoderSpec
+
+VIT_MINI: dict[str, Any] = {"img_size": 64, "patch_size": 8, "embed_dim": 96, "depth": 2, "num_heads": 6}
+SWIN_MINI: dict[str, Any] = {
+    "img_size": 64,
+    "window_size": 4,
+    "embed_dim": 24,
+    "depths": (1, 1, 2, 1),
+    "num_heads": (1, 2, 4, 8),
+}
+SWIN_MINI: dict[str, Any] = {
+    "img_size": 64,
+    "window_size": 4,
+    "embed_dim": 24,
+    "depths": (1, 1, 2, 1),
+    "num_heads": (1, 2, 4, 8),
+}
+SWIN_BUFFERS = (r"attn_mask$", r"relative_position_index$", r"^head\.")
+
+TISSUE: tuple[EncoderSpec, ...] = (
+    EncoderSpec(
+        name="uni",
+        title="UNI (ViT-L/16, DINOv2)",
+        architecture="timm",
+        timm_name="vit_large_patch16_224",
+        full=EncoderSize(
+            224,
+            1024,
+            {"img_size": 224, "patch_size": 16, "init_values": 1e-5, "num_classes": 0, "dynamic_img_size": True},
+        ),
+        mini=EncoderSize(
+            64, 96, {"init_values": 1e-5, "num_classes": 0, "dynamic_img_size": True, **VIT_MINI}, view=MINI_VIEW
+        ),
+        normalisation=IMAGENET,
+        parameters=303_350_784,
+        licence="CC-BY-NC-ND-4.0 (gated)",
+        paper="Chen et al., Nature Medicine 2024",
+        training_overlap="Mass-100K, private hospital slides; no TCGA (secondary source)",
+        hub_id="MahmoodLab/UNI",
+        hub_file="pytorch_model.bin",
+        mpp=0.5,
+    ),
+    EncoderSpec(
+        name="conch",
+        title="CONCH (ViT-B/16 with its contrastive attentional pooler, before projection)",
+        architecture="conch",
+        timm_name="vit_base_patch16_224",
+        full=EncoderSize(
+            448,
+            512,
+            {"pooled_dim": 512, "pooler_heads": 8, "img_size": 448, "num_classes": 0, "dynamic_img_size": True},
+        ),
+        mini=EncoderSize(
+            64,
+            64,
+            {"pooled_dim": 64, "pooler_heads": 8, "num_classes": 0, "dynamic_img_size": True, **VIT_MINI},
+            view=MINI_VIEW,
+        ),
+        normalisation=CLIP,
+        parameters=87_567_104,
+        licence="CC-BY-NC-ND-4.0 (gated)",
+        paper="Lu et al., Nature Medicine 2024",
+        training_overlap="1.17 M image-caption pairs; overlap with the evaluated cohorts unknown",
+        hub_id="MahmoodLab/conch",
+        hub_file="pytorch_model.bin",
+        key_map="conch",
+        unused_keys=(
+            r"^text\.",
+            r"^logit_scale$",
+            r"^attn_pool_caption\.",
+            r"^ln_caption\.",
+            r"^proj_contrast$",
+        ),
+    ),
+    EncoderSpec(
+        name="ctranspath",
+        title="CTransPath (Swin-T with a convolutional stem)",
+        architecture="ctranspath",
+        timm_name="swin_tiny_patch4_window7_224",
+        full=EncoderSize(224, 768, {"num_classes": 0}),
+        mini=EncoderSize(64, 192, {"num_classes": 0, **SWIN_MINI}, view=MINI_VIEW),
+        normalisation=IMAGENET,
+        parameters=27_520_038,
+        licence="GPL-3.0, wording restricts to non-commercial use",
+        paper="Wang et al., Medical Image Analysis 2022",
+        training_overlap="about 15 M patches of TCGA and PAIP: overlaps every TCGA task",
+        mpp=1.0,
+        key_map="ctranspath",
+        unused_keys=SWIN_BUFFERS,
+    ),
+    EncoderSpec(
+        name="chief",
+        title="CHIEF tile encoder (CTransPath's architecture, own weights)",
+        architecture="ctranspath",
+        timm_name="swin_tiny_patch4_window7_224",
+        full=EncoderSize(224, 768, {"num_classes": 0}),
+        mini=EncoderSize(64, 192, {"num_classes": 0, **SWIN_MINI}, view=MINI_VIEW),
+        normalisation=IMAGENET,
+        parameters=27_520_038,
+        licence="AGPL-3.0 (licence file) against GPL-3.0 non-commercial (read-me)",
+        paper="Wang et al., Nature 2024",
+        training_overlap="60,530 slides of 19 sites, TCGA among them",
+        hub_id="MahmoodLab/hest-bench",
+        hub_file="fm_v1/ctranspath/CHIEF_CTransPath.pth",
+        key_map="ctranspath",
+        unused_keys=SWIN_BUFFERS,
+    ),
+    EncoderSpec(
+        name="plip",
+        title="PLIP (CLIP ViT-B/32 with its projection)",
+        architecture="timm",
+        timm_name="vit_base_patch32_clip_quickgelu_224",
+        full=EncoderSize(224, 512, {"num_classes": 512}),
+        mini=EncoderSize(64, 64, {"num_classes": 64, **VIT_MINI}, view=MINI_VIEW),
+        normalisation=CLIP,
+        parameters=87_849_728,
+        licence="MIT (setup.py; no licence file)",
+        paper="Huang et al., Nature Medicine 2023",
+        training_overlap="208,414 pairs from the web (OpenPath); overlap unknown",
+        hub_id="vinid/plip",
+        hub_file="pytorch_model.bin",
+        key_map="clip",
+        unused_keys=(r"^text_model\.", r"^text_projection\.", r"^logit_scale$", r"position_ids$"),
+        zero_keys=("head.bias",),
+    ),
+    EncoderSpec(
+        name="musk",
+        title="MUSK vision branch (BEiT-3 large), the backbone of HEX",
+        architecture="timm",
+        timm_name="beit3_large_patch16_224",
+        full=EncoderSize(384, 1024, {"img_size": 384, "num_classes": 0, "global_pool": "token"}),
+        mini=EncoderSize(64, 96, {"num_classes": 0, "global_pool": "token", **VIT_MINI}, view=MINI_VIEW),
+        normalisation=INCEPTION,
+        parameters=303_936_512,
+        licence="CC-BY-NC-ND-4.0 (gated)",
+        paper="Xiang et al., Nature 2025",
+        training_overlap="50 M tiles, TCGA among them; overlap with the evaluated cohorts unknown",
+        hub_id="xiangjx/musk",
+        hub_file="model.safetensors",
+        key_map="beit3",
+        unused_keys=(
+            r"\.B\.",
+            r"text_embed\.",
+            r"mask_token$",
+            r"^logit_scale$",
+            r"^(vision|language)_head\.",
+        ),
+    ),
+    EncoderSpec(
+        name="past",
+        title="PAST's image encoder (UNI's architecture, aligned with single-cell transcriptomes)",
+        architecture="timm",
+        timm_name="vit_large_patch16_224",
+        full=EncoderSize(
+            224,
+            1024,
+            {"img_size": 224, "patch_size": 16, "init_values": 1e-5, "num_classes": 0, "dynamic_img_size": True},
+        ),
+        mini=EncoderSize(
+            64, 96, {"init_values": 1e-5, "num_classes": 0, "dynamic_img_size": True, **VIT_MINI}, view=MINI_VIEW
+        ),
+        normalisation=IMAGENET,
+        parameters=303_350_784,
+        licence="no licence file; starts from UNI, whose CC-BY-NC-ND-4.0 likely binds it",
+        paper="PAST, arXiv 2507.06418",
+        training_overlap="public Xenium slides; starts from UNI (Mass-100K)",
+        hub_id="Boyoungc/PAST",
+        hub_file="checkpoint-context300.pth",
+        key_map="past",
+        unused_keys=(
+            r"^(cell_encoder|graph_encoder|fusion_layer|fusion_norm|image_projection|cell_projection)\.",
+            r"^(temperature|attn_bias)$",
+        ),
+    ),
+)

@@ -1,0 +1,1 @@
+"""The answers: a room a task, and the rooms that their models share."""

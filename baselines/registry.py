@@ -3,106 +3,57 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
-import sys
 import traceback
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from baselines.adapter_files import module_from
+from baselines.builtin import builtin_models, class_in
 from baselines.regression.sklearn_probe import is_sklearn_line, sklearn_model
 from baselines.source_closure import source_closure
 from protocols.contract import Card, Model
 from protocols.errors import UserError, did_you_mean
 
-__all__ = ["BUILTIN", "ENTRY_POINT_GROUP", "known_models", "load_model_class", "source_closure"]
+__all__ = ["ENTRY_POINT_GROUP", "is_outside", "known_models", "load_model_class", "source_closure", "start_of"]
 
 ENTRY_POINT_GROUP = "slide2omics.models"
-
-BUILTIN: dict[str, str] = {
-    "train_mean": "baselines.expression.train_mean:TrainMean",
-    "stain_statistics": "baselines.expression.stain_statistics:StainStatistics",
-    "stain_statistics_centre": "baselines.expression.stain_statistics_centre:StainStatisticsCentre",
-    "coordinates": "baselines.expression.coordinates:Coordinates",
-    "shuffled": "baselines.expression.shuffled:Shuffled",
-    "oracle": "baselines.expression.oracle:Oracle",
-    "st_net": "baselines.expression.st_net:STNet",
-    "st_net_own_target": "baselines.expression.st_net_own_target:STNetOwnTarget",
-    "resnet50": "baselines.expression.resnet50:ResNet50",
-    "uni": "baselines.expression.uni:UNI",
-    "uni_hest": "baselines.expression.uni_hest:UNIHest",
-    "uni_finetuned": "baselines.expression.uni_finetuned:UNIFinetuned",
-    "conch": "baselines.expression.conch:CONCH",
-    "ctranspath": "baselines.expression.ctranspath:CTransPath",
-    "chief": "baselines.expression.chief:CHIEF",
-    "plip": "baselines.expression.plip:PLIP",
-    "hex": "baselines.expression.hex:HEX",
-    "past": "baselines.expression.past:PAST",
-    "past_faithful": "baselines.expression.past_faithful:PASTFaithful",
-    "kaplan_meier": "baselines.survival.kaplan_meier:KaplanMeier",
-    "shuffled_survival": "baselines.survival.shuffled_survival:ShuffledSurvival",
-    "cox_clinical": "baselines.survival.cox_clinical:CoxClinical",
-    "cox_elastic_net": "baselines.survival.cox_elastic_net:CoxElasticNet",
-    "random_survival_forest": "baselines.survival.random_survival_forest:RandomSurvivalForest",
-    "survival_oracle": "baselines.survival.survival_oracle:SurvivalOracle",
-    "survival_oracle_image": "baselines.survival.survival_oracle_image:SurvivalOracleImage",
-    "snn": "baselines.survival.snn:SNN",
-    "attention_mil": "baselines.survival.attention_mil:AttentionMIL",
-    "deep_sets": "baselines.survival.deep_sets:DeepSets",
-    "mcat_resnet50": "baselines.survival.mcat_resnet50:McatResNet50",
-    "mcat_ctranspath": "baselines.survival.mcat_ctranspath:McatCTransPath",
-    "mcat_uni": "baselines.survival.mcat_uni:McatUNI",
-    "mcat_plip": "baselines.survival.mcat_plip:McatPLIP",
-    "mcat_conch": "baselines.survival.mcat_conch:McatCONCH",
-    "mcat_chief": "baselines.survival.mcat_chief:McatCHIEF",
-    "mcat_past": "baselines.survival.mcat_past:McatPAST",
-    "mcat_resnet50_as_released": "baselines.survival.mcat_resnet50_as_released:McatResNet50AsReleased",
-    "mcat_past_multi": "baselines.survival.mcat_past_multi:McatPASTMulti",
-    "survival_oracle_genome": "baselines.survival.survival_oracle_genome:SurvivalOracleGenome",
-    "bulk_oracle": "baselines.bulk.bulk_oracle:BulkOracle",
-    "bulk_train_mean": "baselines.bulk.bulk_train_mean:BulkTrainMean",
-    "bulk_shuffled": "baselines.bulk.bulk_shuffled:BulkShuffled",
-    "ridge_mean_feature": "baselines.bulk.ridge_mean_feature:RidgeMeanFeature",
-    "nearest_slides": "baselines.bulk.nearest_slides:NearestSlides",
-    "he2rna": "baselines.bulk.he2rna:HE2RNA",
-    "he2rna_pretrained": "baselines.bulk.he2rna_pretrained:HE2RNAPretrained",
-    "he2rna_sequoia": "baselines.bulk.he2rna_sequoia:HE2RNASequoia",
-    "he2rna_sequoia_pretrained": "baselines.bulk.he2rna_sequoia_pretrained:HE2RNASequoiaPretrained",
-    "sequoia_vit": "baselines.bulk.sequoia_vit:SequoiaViT",
-    "sequoia_vit_pretrained": "baselines.bulk.sequoia_vit_pretrained:SequoiaViTPretrained",
-    "sequoia_vis": "baselines.bulk.sequoia_vis:SequoiaViS",
-    "sequoia_vis_pretrained": "baselines.bulk.sequoia_vis_pretrained:SequoiaViSPretrained",
-    "ihc_identity": "baselines.staining.ihc_identity:IhcIdentity",
-    "ihc_mean": "baselines.staining.ihc_mean:IhcMean",
-    "ihc_stain_transfer": "baselines.staining.ihc_stain_transfer:IhcStainTransfer",
-    "ihc_oracle": "baselines.staining.ihc_oracle:IhcOracle",
-    "ihc_unet": "baselines.staining.ihc_unet:IhcUNet",
-    "pix2pix": "baselines.staining.pix2pix:Pix2pix",
-    "reggan": "baselines.staining.reggan:RegGAN",
-    "reggan_nc": "baselines.staining.reggan_nc:RegGANNC",
-    "reggan_c": "baselines.staining.reggan_c:RegGANC",
-    "reggan_c_r": "baselines.staining.reggan_c_r:RegGANCR",
-    "reggan_nc_as_released": "baselines.staining.reggan_nc_as_released:RegGANNCAsReleased",
-    "improved_diffusion": "baselines.staining.improved_diffusion:ImprovedDiffusion",
-    "improved_diffusion_learned_sigma": "baselines.staining.improved_diffusion_learned_sigma:ImprovedDiffusionLearnedSigma",
-    "past_generator": "baselines.staining.past_generator:PASTGenerator",
-    "sequoia_vis_first_tile": "baselines.bulk.sequoia_vis_first_tile:SequoiaViSFirstTile",
-    "sequoia_as_released": "baselines.bulk.sequoia_as_released:SequoiaAsReleased",
-}
-"""Name (= module = card name) to ``module:Class``; nothing is imported until a name is asked for."""
-
 
 UNNAMED = "(given)"
 """The adapter name for a model that is looked at before it has one: its card may carry any."""
 
 
 def known_models(adapters: Mapping[str, str]) -> dict[str, str]:
-    """Every name that can be asked for and where it leads; adapters win over entry points, these over built-ins."""
-    installed = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
-    return {**BUILTIN, **installed, **adapters}
+    """Every name that can be asked for and where it leads: an adapter's entry, ``module:Class`` of an installed
+    package, or the module of a built-in.
+
+    An adapter hides what has its name; an installed model that has the name of a built-in, or of another installed
+    one, is a :class:`UserError` unless an adapter settles it.
+    """
+    return {**builtin_models(), **_installed(set(adapters)), **adapters}
+
+
+def is_outside(name: str, adapters: Mapping[str, str]) -> bool:
+    """Whether the code behind ``name`` comes from elsewhere: a file or module of an adapter, or an installed package.
+
+    A scikit-learn line is made by our own code and is not outside.
+    """
+    target = _target(name, adapters)
+    return not is_sklearn_line(target) and not _is_builtin(name, adapters)
+
+
+def start_of(name: str, adapters: Mapping[str, str], root: Path) -> str | Path:
+    """The module or file with which the imports of ``name`` begin; nothing is imported to find it."""
+    target = _target(name, adapters)
+    if is_sklearn_line(target):
+        return sklearn_model.__module__
+    if _is_builtin(name, adapters):
+        return target
+    place, _ = _taken_apart(target, name)
+    return root / place if place.endswith(".py") else place
 
 
 def load_model_class(name: str, adapters: Mapping[str, str], root: Path) -> type[Model]:
@@ -112,15 +63,33 @@ def load_model_class(name: str, adapters: Mapping[str, str], root: Path) -> type
     scikit-learn line (``sklearn.linear_model:Ridge(alpha=10) @ uni``). A file that does not import, a class that is
     not a model and a card with another name are :class:`UserError`; nothing is skipped in silence.
     """
+    target = _target(name, adapters)
+    if is_sklearn_line(target):
+        return cast(type[Model], sklearn_model(target, name))
+    if _is_builtin(name, adapters):
+        module = _load_module(target, name)
+        return _checked(module, class_in(module).__name__, name)
+    place, class_name = _taken_apart(target, name)
+    module = _load_file(root / place, name) if place.endswith(".py") else _load_module(place, name)
+    return _checked(module, class_name, name)
+
+
+def _target(name: str, adapters: Mapping[str, str]) -> str:
     known = known_models(adapters)
     if name not in known:
         raise UserError(
             f"unknown model {name!r}", where="models", expected="a built-in, an entry point or an adapter",
             remedy=did_you_mean(name, known),
         )  # fmt: skip
-    target = known[name]
-    if is_sklearn_line(target):
-        return cast(type[Model], sklearn_model(target, name))
+    return known[name]
+
+
+def _is_builtin(name: str, adapters: Mapping[str, str]) -> bool:
+    return name not in adapters and name in builtin_models()
+
+
+def _taken_apart(target: str, name: str) -> tuple[str, str]:
+    """The place and the class of ``place:Class``."""
     place, _, class_name = target.rpartition(":")
     if not place or not class_name.isidentifier():
         raise UserError(
@@ -129,26 +98,37 @@ def load_model_class(name: str, adapters: Mapping[str, str], root: Path) -> type
             expected="file.py:Class, package.module:Class or package.module:Regressor @ encoder",
             remedy="mend the entry",
         )
-    module = _load_file(root / place, name) if place.endswith(".py") else _load_module(place, name)
-    return _checked(module, class_name, name)
+    return place, class_name
+
+
+def _installed(settled: set[str]) -> dict[str, str]:
+    """Models of installed packages by name, less those that an adapter hides."""
+    found: dict[str, EntryPoint] = {}
+    ours = builtin_models()
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name in settled:
+            continue
+        other = ours.get(point.name) or (_said(found[point.name]) if point.name in found else None)
+        if other:
+            raise UserError(
+                f"two models {point.name!r}: {_said(point)} and {other}", where=f"entry points {ENTRY_POINT_GROUP}",
+                expected="a name of its own", remedy="rename it in its package, or give it a name under adapters",
+            )  # fmt: skip
+        found[point.name] = point
+    return {name: point.value for name, point in found.items()}
+
+
+def _said(point: EntryPoint) -> str:
+    return f"{point.value} of {point.dist.name}" if point.dist else point.value
 
 
 def _load_file(path: Path, name: str) -> ModuleType:
-    """Import one file under a name of its own, so that two adapters called alike do not collide."""
-    if not path.is_file():
-        raise UserError("no such file", where=path, expected=f"the file of model {name}", remedy="mend its path")
-    module_name = f"slide2omics_adapter_{name}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise UserError("not importable", where=path, expected="a Python file", remedy="name a .py file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses and pickling of annotations look the module up
     try:
-        spec.loader.exec_module(module)
+        return module_from(path, name)
+    except UserError:
+        raise
     except Exception as error:
-        del sys.modules[module_name]
         raise _broken(error, path, name) from error
-    return module
 
 
 def _load_module(place: str, name: str) -> ModuleType:

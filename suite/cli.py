@@ -56,7 +56,7 @@ def leaderboards() -> None:
 @app.command("list")
 def list_known() -> None:
     """Protocols and models that can be named in params.yaml."""
-    from baselines.registry import BUILTIN, load_model_class
+    from baselines.registry import known_models, load_model_class
     from protocols import (
         BULK,
         EXPRESSION,
@@ -75,7 +75,7 @@ def list_known() -> None:
     typer.echo("protocols")
     for name, question in questions.items():
         typer.echo(f"  {name:<26}{question}")
-    cards = [load_model_class(name, {}, Path.cwd()).card for name in sorted(BUILTIN)]
+    cards = [load_model_class(name, {}, Path.cwd()).card for name in sorted(known_models({}))]
     for task in ("expression", "survival", "bulk", "image"):
         typer.echo(f"models, {task}")
         for card in cards:

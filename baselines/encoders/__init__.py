@@ -1,0 +1,1 @@
+"""Image encoders: the table, their networks, and frozen embeddings of a cohort's crops."""

@@ -14,13 +14,6 @@ SWIN_MINI: dict[str, Any] = {
     "depths": (1, 1, 2, 1),
     "num_heads": (1, 2, 4, 8),
 }
-SWIN_MINI: dict[str, Any] = {
-    "img_size": 64,
-    "window_size": 4,
-    "embed_dim": 24,
-    "depths": (1, 1, 2, 1),
-    "num_heads": (1, 2, 4, 8),
-}
 SWIN_BUFFERS = (r"attn_mask$", r"relative_position_index$", r"^head\.")
 
 TISSUE: tuple[EncoderSpec, ...] = (

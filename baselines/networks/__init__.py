@@ -1,0 +1,1 @@
+"""Networks as published: architecture alone, no training."""

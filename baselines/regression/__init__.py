@@ -1,0 +1,1 @@
+"""Regressions on a fixed table of features."""

@@ -1,0 +1,3 @@
+"""Models of virtual staining, one a file; what only they share lies in ``parts``."""
+
+TASK = "image"

@@ -1,0 +1,1 @@
+"""How networks learn: batches, losses, loops, stopping."""

@@ -1,0 +1,1 @@
+"""Published weights: found, verified, renamed and loaded strictly."""

@@ -1,0 +1,1 @@
+"""What only the models of survival share."""

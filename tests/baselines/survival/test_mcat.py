@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from baselines.networks import survival_blocks
-from baselines.registry import BUILTIN, load_model_class
+from baselines.registry import known_models, load_model_class
 from baselines.survival.attention_mil import AttentionMIL
 from baselines.survival.mcat_past_multi import McatPASTMulti
 from baselines.survival.mcat_resnet50 import McatResNet50
@@ -165,7 +165,7 @@ def test_one_image_head_for_every_encoder() -> None:
     """MCAT is frozen and the encoder swapped: only the card may differ."""
     from baselines.survival.parts.mcat import Mcat
 
-    for name in (name for name in BUILTIN if name.startswith("mcat_")):
+    for name in (name for name in known_models({}) if name.startswith("mcat_")):
         model = load_model_class(name, {}, Path())
         assert Mcat in model.__mro__
         own = {key for key in vars(model) if not key.startswith("__")}

@@ -10,7 +10,7 @@ import torch
 
 from baselines.networks.survival import DeepSets, Mcat
 from baselines.networks.survival_blocks import FULL, MINI, Batch, CoAttention, SurvivalSizes
-from baselines.registry import BUILTIN, load_model_class
+from baselines.registry import known_models, load_model_class
 from baselines.training.survival import (
     BagCache,
     Patients,
@@ -24,7 +24,7 @@ from baselines.training.survival import (
 from baselines.training.survival_loss import bin_edges, bins_of, nll, risk_of, survival_of
 from suite.survival_conformance import check_survival_model
 
-SURVIVAL = [name for name in BUILTIN if load_model_class(name, {}, Path()).card.task == "survival"]
+SURVIVAL = [name for name in known_models({}) if load_model_class(name, {}, Path()).card.task == "survival"]
 QUICK = {"mcat_resnet50", "mcat_past_multi", "mcat_resnet50_as_released", "attention_mil", "deep_sets", "snn"}
 BLCA = (94, 334, 521, 468, 1496, 479)
 CPU = torch.device("cpu")

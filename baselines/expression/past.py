@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from protocols.contract import Card, FloatArray, Inputs, Published, RowArray, Settings, TrainingData, WeightsRecord
-from protocols.errors import UserError, look_up
+from protocols.errors import look_up
 from protocols.seeds import derive_seed, generator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from past_model.image_encoder import ImageEncoder
-    from past_model.model import Past
     from past_model.pretraining import Pairs
     from past_model.settings import PastSettings
     from past_model.tokens import RankTokeniser
@@ -206,27 +205,7 @@ def start_from_uni(encoder: ImageEncoder, settings: Settings) -> WeightsRecord |
 
 def released_encoder(name: str, settings: Settings) -> tuple[ImageEncoder, WeightsRecord]:
     """The image encoder of the released checkpoint that ``settings.weights[name]`` names (full profile)."""
+    from baselines.weights.past_released import released_model
+
     model, record = released_model(name, settings)
     return model.image_encoder.eval(), record
-
-
-def released_model(name: str, settings: Settings) -> tuple[Past, WeightsRecord]:
-    """The released checkpoint that ``settings.weights[name]`` names (full profile)."""
-    from baselines.weights.files import find_file
-    from past_model.pretraining import build
-    from past_model.settings import FAITHFUL
-    from past_model.weights import CheckpointError, load_released, read_released
-
-    numbers = _numbers(settings)
-    path, record = find_file(name, settings.weights[name], "checkpoint-context300.pth")
-    try:
-        state = read_released(path)
-        # The table's length is the vocabulary's, which the checkpoint alone knows.
-        model = build(numbers, FAITHFUL, state.table_rows, seed=0)
-        load_released(model, state)
-    except CheckpointError as error:
-        raise UserError(
-            str(error), where=path, expected="the layout of Boyoungc/PAST",
-            remedy="published weights fit profile: full; fetch the file again if it is damaged",
-        ) from None  # fmt: skip
-    return model, record

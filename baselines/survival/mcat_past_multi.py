@@ -68,7 +68,7 @@ class McatPASTMulti(Mcat):
         import torch
         from torch import nn
 
-        from baselines.expression.past import released_model
+        from baselines.weights.past_released import released_model
         from past_model.pretraining import build
         from past_model.settings import CORRECTED, PROFILES
         from past_model.tokens import TOKENS_BEYOND_GENES

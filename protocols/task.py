@@ -181,6 +181,8 @@ class Reader:
     columns: tuple[str, ...] = ()
     optional_columns: tuple[str, ...] = ()
     option_columns: tuple[str, ...] = ()
+    data_files: Part | None = None
+    """What this reader reads, where the entry's keys alone do not say it; of the task's own signature."""
 
 
 Check = Callable[[], str | None]
@@ -210,8 +212,8 @@ class Task:
     - ``score(question, answers) -> Scored``; ``score_control(question, name) -> Scored``;
       ``average({board: (record, folder)}) -> Scored``; ``describe(question) -> dict``.
     - ``lay_out(question, table or folder, folder, where)``: a stranger's answers as the task's own files;
-      ``boards_in(table or folder, boards, where) -> {board name: its part}``: default: one board, all rows; or rows by
-      the column ``cohort``.
+      ``boards_in(table or folder, boards, cohorts, where) -> {board name: its part}``: default: one board, all rows; or
+      rows by the column ``cohort``.
     - ``units(question) -> Iterator[DataFrame]``; ``targets(question) -> DataFrame | None``.
     - ``checks(model_class, name, settings) -> list[(name, callable)]``; ``template() -> str``; ``notices(records)``.
     """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import io
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -16,6 +16,10 @@ from protocols.contract import Card
 from protocols.errors import UserError
 
 _UNLIKELY_SEED = 1_969_417_013
+
+
+class Broken(AssertionError):
+    """A contract was found broken by a check: what it says is the whole verdict. Raised by :func:`require` alone."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ def results_of(
 ) -> Iterator[CheckResult]:
     """Run named checks; an error of any kind is that check's problem, at the line of the model's own file.
 
-    One cause is told once: a later check that fails in the same words says so.
+    One cause is told once: a later check that fails in the same words says so. A model that ends the process
+    (``sys.exit``) has failed the check like any other.
     """
     told: dict[str, str] = {}
     for check, action in checks:
@@ -40,12 +45,13 @@ def results_of(
         try:
             with redirect_stdout(io.StringIO()):
                 said = action()
-        except AssertionError as error:
+        except Broken as error:
             problem = str(error)
         except UserError as error:
-            problem = str(error)
-        except Exception as error:
-            problem = f"{type(error).__name__}: {error} ({_line_of(error, model_class)})"
+            line = _own_line(error, model_class)
+            problem = f"{error} ({line})" if line else str(error)
+        except (Exception, SystemExit) as error:
+            problem = f"{type(error).__name__}: {error} ({_own_line(error, model_class) or _last_line(error)})"
         if problem and problem in told:
             problem = f"as in: {told[problem]}"
         elif problem:
@@ -53,13 +59,26 @@ def results_of(
         yield CheckResult(check, problem, said or "")
 
 
-def _line_of(error: Exception, model_class: type | None) -> str:
-    """The last line that lies in the model's own folder; the last of all where none does."""
-    frames = traceback.extract_tb(error.__traceback__)
-    source = inspect.getsourcefile(model_class) if model_class is not None else None
-    own = [frame for frame in frames if source and Path(frame.filename).parent == Path(source).parent]
-    last = (own or list(frames))[-1]
+def _own_line(error: BaseException, model_class: type | None) -> str:
+    """The last line that lies in the model's file or beside it: its author's own, not the library's that was called.
+
+    Empty where none does.
+    """
+    module = sys.modules.get(model_class.__module__) if model_class is not None else None
+    source = getattr(module, "__file__", None)
+    if source is None:
+        return ""
+    own = [frame for frame in _frames(error) if Path(frame.filename).parent == Path(source).parent]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
+
+
+def _last_line(error: BaseException) -> str:
+    last = _frames(error)[-1]
     return f"{last.filename}:{last.lineno}"
+
+
+def _frames(error: BaseException) -> traceback.StackSummary:
+    return traceback.extract_tb(error.__traceback__)
 
 
 def check_card(model_class: type, name: str, task: str) -> None:
@@ -99,4 +118,4 @@ def _fingerprint() -> tuple[object, bytes, int]:
 def require(condition: bool, message: str) -> None:
     """A failed contract; kept apart from ``assert``, which ``python -O`` removes."""
     if not condition:
-        raise AssertionError(message)
+        raise Broken(message)

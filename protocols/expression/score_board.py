@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from protocols.expression.answers import aligned, fold_file
 from protocols.expression.score import ScoredBlock, score_blocks
-from protocols.expression.store import CohortStore
+from protocols.expression.store import CohortStore, SlideRecord
+from protocols.expression.truth import CELLS, of_cells, of_genes
 from protocols.records import MAPS_FILE, UNITS_FILE
 from protocols.splits import Fold, Split
 from protocols.task import Question, Scored
 
-GENE_TRUTH_FILE = "genes.parquet"
-CELL_TRUTH_FOLDER = "cells"
 RARE_TYPE = "myoepithelial"
 FoldReader = Callable[[Fold], pd.DataFrame]
 
@@ -81,9 +81,7 @@ def _blocks(
     store: CohortStore, split: Split, read_fold: FoldReader, where: str, truth: Path | None
 ) -> Iterator[ScoredBlock]:
     cell_ids = store.units["cell_id"].to_numpy()
-    labels: dict[str, pd.Series] = {}
-    if truth:
-        labels = {slide.slide: rare_cells(truth, slide.slide) for slide in store.slides}
+    labels = {slide.slide: rare_cells(truth, store, slide) for slide in store.slides} if truth else {}
     for fold in split.folds:
         predicted = aligned(read_fold(fold), store, fold, where)
         trained = store.measured_genes(fold.train)
@@ -101,9 +99,7 @@ def _blocks(
                 truth=store.targets(rows, fold.genes),
                 predicted=predicted[at],
                 scored=np.array([gene in slide.genes and gene in trained for gene in fold.genes]),
-                rare_label=labels[slide.slide].loc[store.units["cell_id"].to_numpy()[rows]].to_numpy()
-                if truth
-                else None,
+                rare_label=labels[slide.slide][rows - slide.start] if truth else None,
             )
 
 
@@ -111,16 +107,17 @@ def reachable(store: CohortStore, truth: Path | None) -> dict[tuple[str, str], t
     """(slide, gene) → (visible share, best reachable Pearson r) of a phantom; None for real cohorts."""
     if truth is None:
         return None
-    table = pd.read_parquet(truth / GENE_TRUTH_FILE)
+    table = of_genes(truth)
     slides = {slide.slide for slide in store.slides}
     table = table[table["slide"].isin(slides)]
     return {
         (str(slide), str(gene)): (float(share), float(best))
-        for slide, gene, share, best in table[["slide", "gene", "visible_share", "reachable_r"]].itertuples(index=False)
+        for slide, gene, share, best in table.itertuples(index=False)
     }
 
 
-def rare_cells(truth: Path, slide: str) -> pd.Series[bool]:
-    """Which of a slide's cells (by id) the phantom drew as its rare type."""
-    table = pd.read_parquet(truth / CELL_TRUTH_FOLDER / f"{slide}.parquet", columns=["cell_id", "cell_type"])
-    return table.set_index("cell_id")["cell_type"] == RARE_TYPE
+def rare_cells(truth: Path, store: CohortStore, slide: SlideRecord) -> NDArray[np.bool_]:
+    """Which of a slide's units, in row order, the phantom drew as its rare type."""
+    cells = store.units["cell_id"].to_numpy()[slide.start : slide.stop]
+    drawn = of_cells(truth, CELLS, slide.slide, cells, ["cell_type"])["cell_type"]
+    return np.asarray(drawn == RARE_TYPE, dtype=bool)

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from protocols.contract import FloatArray, RowArray, Settings
 from protocols.errors import UserError
 from protocols.expression.store import CohortStore
+from protocols.expression.truth import ORACLE, of_cells
 from protocols.expression.views import InputView, RowReader, TrainingView
 from protocols.images.crops import CohortCrops
 from protocols.images.source import CropSource
 from protocols.task import CropSet, Opened
 
-ORACLE_FOLDER = "oracle"
 CELLS = "cells"
 """The only set of crops of a cohort."""
 
@@ -81,10 +80,10 @@ class ViewMaker:
             for position in np.unique(index):
                 slide, at = store.slides[position], np.flatnonzero(index == position)
                 known = [name for name in names if name in slide.genes]
-                table = pd.read_parquet(truth / ORACLE_FOLDER / f"{slide.slide}.parquet").set_index("cell_id")
                 cells = store.units["cell_id"].to_numpy()[rows[at]]
-                columns = np.array([names.index(name) for name in known])
-                best[np.ix_(at, columns)] = table.loc[cells, known].to_numpy(dtype=np.float32)
+                columns = np.array([names.index(name) for name in known], dtype=np.int64)
+                found = of_cells(truth, ORACLE, slide.slide, cells, known)
+                best[np.ix_(at, columns)] = found.to_numpy(dtype=np.float32)
             return best
 
         return read

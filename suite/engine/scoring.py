@@ -50,15 +50,15 @@ def score_cell(item: ScoreItem) -> None:
             fill_control(run, question, item.model, dict(item.of), folder)
         else:
             told, hashes = read_manifest(item.answers)
-            refuse_other_data(question, hashes, item.answers)
+            refuse_other_data(question, dict(item.of)["split"], hashes, item.answers)
             fill_record(run, question, told, {**hashes, **dict(item.of)}, item.answers, folder)
 
     made(item.folder, RECORD, dict(item.of), make)
 
 
-def refuse_other_data(question: Question, hashes: Mapping[str, str], where: Path) -> None:
+def refuse_other_data(question: Question, split: str, hashes: Mapping[str, str], where: Path) -> None:
     """Answers of another cohort or another split answer another question."""
-    expected = {"cohort": question.cohort.hash}
+    expected = {"split": split, "cohort": question.cohort.hash}
     expected |= {f"cohort {name}": one.hash for name, one in question.companions.items()}
     for name, wanted in expected.items():
         if name in hashes and hashes[name] != wanted:

@@ -40,9 +40,9 @@ def boards_in(
     _refuse_columns(table, ("cohort", "fold"), where)
     asked = {name: request for name, request in cohorts.items() if name in boards or request.entry.external}
     parts = {str(name): part for name, part in table.groupby(table["cohort"].astype(str), sort=True)}
+    answered_by = {name: look_up(name, asked, kind="cohort", where=where).entry.external for name in parts}
     found: dict[str, list[pd.DataFrame]] = {name: [part] for name, part in parts.items() if name in boards}
-    for name, part in parts.items():
-        of = look_up(name, asked, kind="cohort", where=where).entry.external
+    for name, of in answered_by.items():
         if of is None:
             continue
         if of not in found:
@@ -52,9 +52,9 @@ def boards_in(
                 expected="both, since genes found in one are sought in the other",
                 remedy=f"hand in the folds of {of}, too",
             )
-        for label in part["fold"].astype(str).unique():
+        for label in parts[name]["fold"].astype(str).unique():
             look_up(label, {EXTERNAL: None}, kind="fold", where=f"{where}, {name}")
-        found[of].append(part)
+        found[of].append(parts[name])
     return {name: pd.concat(listed) for name, listed in found.items()}
 
 

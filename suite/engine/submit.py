@@ -101,6 +101,11 @@ def submit(run: Run, protocol: Protocol, given: HandedIn) -> list[ScoreRecord]:
     what stood there.
     """
     task = run.tasks[protocol.task]
+    if given.model.lower() in {card.name.lower() for card in protocol.controls}:
+        raise UserError(
+            f"{given.model!r} is a control of {protocol.name}", where=given.where, expected="a name of its own",
+            remedy="rename it",
+        )  # fmt: skip
     boards = {board.name: board for board in run.boards_of(protocol)}
     for name in (one for one in task.columns if not task.by_folder):
         if name not in given.content.columns:

@@ -70,7 +70,18 @@ def test_the_hash_covers_values_names_and_the_bytes_of_slides(store: BulkStore, 
     made = cohort(tmp_path)
     (tmp_path / "2.tif").write_bytes(b"another slide")
     image = write_bulk_store(tmp_path / "i", made, phantom=True, root=tmp_path)
-    assert len({folder_hash(store.folder), folder_hash(values.folder), folder_hash(genes.folder), folder_hash(real.folder), folder_hash(image.folder)}) == 5
+    assert (
+        len(
+            {
+                folder_hash(store.folder),
+                folder_hash(values.folder),
+                folder_hash(genes.folder),
+                folder_hash(real.folder),
+                folder_hash(image.folder),
+            }
+        )
+        == 5
+    )
 
 
 def test_a_cohort_that_cannot_be_stored_is_none(tmp_path: Path) -> None:

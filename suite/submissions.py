@@ -18,10 +18,19 @@ from suite.config import Config
 from suite.places import COHORT, SPLITS, SUBMISSIONS
 from suite.scoring import score, write_record
 
+IDS = ("cohort", "fold", "model", "slide", "section", "patient", "case_id", "cell_id")
+"""Columns that hold names, in the table of any task."""
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A CSV whose names stay text as written: ``0012``, ``1e5`` and ``NA`` are names; an empty one is a hole."""
+    return pd.read_csv(path, converters=dict.fromkeys(IDS, lambda text: text or None))
+
+
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".parquet": pd.read_parquet,
-    ".csv": pd.read_csv,
-    ".gz": pd.read_csv,
+    ".csv": read_csv,
+    ".gz": read_csv,
 }
 
 

@@ -69,6 +69,11 @@ class ZeroForHoles(Honest):
         self.mean = train.targets.mean(axis=0)
 
 
+class BareAssert(Honest):
+    def fit(self, train: TrainingData) -> None:
+        raise AssertionError  # what `assert` raises outside a test file, where pytest gives it words
+
+
 class Remembers(Honest):
     mean: FloatArray | float = 0.0
 
@@ -82,6 +87,11 @@ def failures(model: type) -> str:
 
 def test_honest_model_conforms() -> None:
     assert failures(Honest) == ""
+
+
+def test_a_models_bare_assert_fails_the_check_at_its_line() -> None:
+    """It has no words of its own, and no words were once taken for no problem."""
+    assert f"the same seed gives the same bytes twice: AssertionError:  ({__file__}:" in failures(BareAssert)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class Killed(Exception):
 
 def brief(name: str, **changes: Any) -> Any:
     plan = Plan(2, 2e-3, steps=9, crop=32, augment=True, anneal=True, save_every=4)
-    base = getattr(import_module(f"baselines.{name}"), LEARNERS[name])
+    base = getattr(import_module(f"baselines.staining.{name}"), LEARNERS[name])
     return type("Brief", (base,), {"plan": lambda self, profile: replace(plan, **changes)})()
 
 

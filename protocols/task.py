@@ -182,7 +182,8 @@ class Reader:
     optional_columns: tuple[str, ...] = ()
     option_columns: tuple[str, ...] = ()
     data_files: Part | None = None
-    """``() -> list[Path]``: what the reader reads besides the files that an entry names (a library may bring data)."""
+    """``(root, **options) -> list[Path]``: what the reader reads where the entry's keys alone do not say it; the options
+    are those that ``read`` is given."""
 
 
 Check = Callable[[], str | None]
@@ -212,8 +213,8 @@ class Task:
     - ``score(question, answers) -> Scored``; ``score_control(question, name) -> Scored``;
       ``average({board: (record, folder)}) -> Scored``; ``describe(question) -> dict``.
     - ``lay_out(question, table or folder, folder, where)``: a stranger's answers as the task's own files;
-      ``boards_in(table or folder, boards, where) -> {board name: its part}``: default: one board, all rows; or rows by
-      the column ``cohort``.
+      ``boards_in(table or folder, boards, cohorts, where) -> {board name: its part}``: default: one board, all rows; or
+      rows by the column ``cohort``.
     - ``units(question) -> Iterator[DataFrame]``; ``targets(question) -> DataFrame | None``.
     - ``checks(model_class, name, settings) -> list[(name, callable)]``; ``template() -> str``; ``notices(records)``.
     """

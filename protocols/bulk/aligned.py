@@ -29,7 +29,7 @@ def aligned(table: pd.DataFrame, slides: list[str], genes: tuple[str, ...], wher
         if odd:
             raise UserError(
                 f"{len(odd)} slides {what}, first {odd[0]}", where=where, expected="the fold's test slides",
-                remedy="see `slide2omics units tcga_expression` for what is tested where",
+                remedy="see `slide2omics units` for what is tested where",
             )  # fmt: skip
     values = table.assign(slide=given).set_index("slide").loc[slides, list(genes)]
     if not all(pd.api.types.is_numeric_dtype(kind) for kind in values.dtypes):

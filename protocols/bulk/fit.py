@@ -1,8 +1,9 @@
 """One fold of one cohort: a model is fitted once and asked for everything that any protocol wants of it.
 
-A job's folder holds arrays: the fold's test and validation slides, every external cohort, and a map of every section,
-by the trained model and by its untrained twin if it has one. ``join`` makes the cell's tables of them: means over the
-fold models where another cohort was asked about.
+A job's folder holds arrays by what was asked: ``test`` and ``validation`` slides of the fold, ``slides/<cohort>`` of
+every external cohort and ``maps/<cohort>/<number>`` of every section; in each ``trained.npy``, and ``untrained.npy`` by
+the twin of a model that has one. ``join`` makes the cell's tables of them: means over the fold models where another
+cohort was asked about.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from protocols.task import Fit, Fitted, Opened, Question, lacks_truth
 
 WINDOWS_AT_ONCE = 256
 ARRAYS_FILE, TWIN_FILE = "pretrained.npz", "twin.json"
+TEST = "test"
 
 
 def lacks(question: Question, card: Card) -> str:
@@ -49,10 +51,13 @@ def lacks(question: Question, card: Card) -> str:
     truth = lacks_truth(card, question.cohort.entry.truth)
     if truth:
         return truth
-    normal = named(question, "normal")
+    external, normal = named(question, "external"), named(question, "normal")
+    for name in (*external, *named(question, "sections")) if "oracle" in card.needs else ():
+        if question.companions[name].entry.truth is None:
+            return f"needs a known truth, and {name} has none"
     if "normal" in card.needs and not normal:
         return "pre-trains on normal tissue, and cohorts.bulk has none"
-    asked = [question.cohort.name, *named(question, "external"), *(normal if "normal" in card.needs else [])]
+    asked = [question.cohort.name, *external, *(normal if "normal" in card.needs else [])]
     for name in asked if card.encoder else ():
         if not serves(question.opened(name), str(card.encoder)):
             return f"some slides of {name} are precomputed features of another encoder than {card.encoder}"
@@ -86,13 +91,13 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
     model.fit(views.training(fold))
     ask = _Asking(model, fit.card.name, f"{opened.name} fold {number}", folder)
     tested = store.slides_of(fold.test)
-    ask.whole("test", views.inputs(tested, store.genes))
+    ask.whole(TEST, views.inputs(tested, store.genes))
     held = views.inputs(store.slides_of(fold.validation), store.genes)
     ask.keep(VALIDATION, ask.one(TRAINED, held, VALIDATION))
     for name in named(question, "external"):
         other = question.companions[name]
         every = np.arange(len(other.store.slides), dtype=np.int64)
-        ask.whole(name, _views(fit, other).inputs(every, shared_genes(store.genes, other.store.genes)))
+        ask.whole(_slides_of(name), _views(fit, other).inputs(every, shared_genes(store.genes, other.store.genes)))
     for name in named(question, "sections"):
         _ask_sections(ask, fit, question.companions[name])
     (folder / TWIN_FILE).write_text(json.dumps(ask.twin), encoding="utf-8")
@@ -106,7 +111,7 @@ def join(question: Question, jobs: Mapping[str, Path], out: Path) -> None:
     states = [TRAINED, *([UNTRAINED] if twin else [])]
     for number, fold in enumerate(question.split.folds):
         for state in states:
-            values = load_array(_array(folders[number], "test", state))
+            values = load_array(_array(folders[number], TEST, state))
             _write_rows(out / slides_file(number, state), store, store.slides_of(fold.test), store.genes, values)
         held = load_array(_array(folders[number], VALIDATION, TRAINED))
         _write_rows(out / slides_file(number, VALIDATION), store, store.slides_of(fold.validation), store.genes, held)
@@ -114,13 +119,21 @@ def join(question: Question, jobs: Mapping[str, Path], out: Path) -> None:
         other: BulkStore = question.companions[name].store
         genes, rows = shared_genes(store.genes, other.genes), np.arange(len(other.slides))
         for state in states:
-            _write_rows(out / name / slides_file(0, state), other, rows, genes, _mean(folders, name, state))
+            _write_rows(out / name / slides_file(0, state), other, rows, genes, _mean(folders, _slides_of(name), state))
     for name in named(question, "sections"):
         _write_sections(out / name, folders, name, store, question.companions[name].store)
 
 
 def _array(folder: Path, of: str, state: str) -> Path:
-    return folder / f"{of}-{state}.npy"
+    return folder / of / f"{state}.npy"
+
+
+def _slides_of(cohort: str) -> str:
+    return f"slides/{cohort}"
+
+
+def _map_of(sections: str, number: int) -> str:
+    return f"maps/{sections}/{number}"
 
 
 def _views(fit: Fit, opened: Opened, *, truth: bool = True) -> SlideViews:
@@ -184,10 +197,6 @@ def _ask_sections(ask: _Asking, fit: Fit, opened: Opened) -> None:
             rows = np.arange(start, min(start + WINDOWS_AT_ONCE, len(windows)))
             made.add(rows, ask.one(TRAINED, view(rows), f"section {section.name}"))
         ask.keep(_map_of(opened.name, number), made.values().astype(np.float32))
-
-
-def _map_of(sections: str, number: int) -> str:
-    return f"{sections}-{number}"
 
 
 def _write_rows(path: Path, store: BulkStore, rows: Any, genes: tuple[str, ...], values: FloatArray) -> None:

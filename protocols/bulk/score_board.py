@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from protocols.bulk import truth
 from protocols.bulk.aligned import aligned
 from protocols.bulk.answers import TRAINED, shared_genes, slides_file
 from protocols.bulk.roles import named
@@ -112,11 +113,10 @@ def score_cohort(question: Question, read: SlideTable, where: str) -> BulkScores
 
 def reachable_r(opened: Opened) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
     """The phantom's best r per gene over the cohort's patients, 0 for genes that no slide shows; None off a phantom."""
-    truth, store = opened.entry.truth, opened.store
-    if truth is None:
+    known, store = opened.entry.truth, opened.store
+    if known is None:
         return None
-    table = pd.read_parquet(truth).set_index("patient").reindex(list(store.patients))
-    best = table[list(store.genes)].to_numpy(np.float64)
+    best = truth.of_patients(known, store.patients, store.genes).to_numpy(np.float64)
     measured = store.expression(np.arange(len(store.patients)))
     return np.asarray(pearson_per_gene(measured.astype(np.float64), best))
 

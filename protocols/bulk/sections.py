@@ -10,7 +10,7 @@ from protocols.expression.cohort import SlideData
 from protocols.images.image import open_image
 from protocols.images.tiling import TileRows, lay_tiles, read_tiles, write_tiles
 from protocols.metrics.spatial_maps import TileGrid, four_nearest, log_normalised, median_3x3
-from protocols.names import safe_name
+from protocols.names import safe_names
 from protocols.progress import track
 from protocols.readers.manifest import read_manifest
 from protocols.readers.readers import read_slide
@@ -27,8 +27,7 @@ def read_sections(request: CohortRequest, folder: Path) -> None:
     """Read every section into ``folder``. One of an unknown patient is left out: it might be a training one."""
     entry = request.entry
     entries = read_manifest(entry.manifest, entry.root, entry.reader)
-    for one in entries:
-        safe_name(one.slide, kind="section", where=entry.manifest)
+    safe_names((one.slide for one in entries), kind="section", where=entry.manifest)
     excluded = tuple(
         Exclusion(f"section {one.slide}", "its patient is unknown") for one in entries if one.patient is None
     )

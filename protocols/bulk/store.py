@@ -16,8 +16,10 @@ from protocols.bulk.cohort import BulkCohort
 from protocols.contract import FloatArray, RowArray
 from protocols.errors import UserError
 from protocols.files import sha256_of, write_text_whole, written_whole
+from protocols.spatial.store import SectionsStore
 from protocols.splits import Exclusion
 from protocols.survival.cohort import SlideFile
+from protocols.task import CohortRequest
 
 COHORT_FILE = "cohort.json"
 EXPRESSION_FILE = "expression.npy"
@@ -66,6 +68,11 @@ class BulkStore:
     def slides_of(self, patients: RowArray) -> RowArray:
         """Rows of the slides of some patients, ascending."""
         return np.flatnonzero(np.isin(self.slide_patient, patients)).astype(np.int64)
+
+
+def open_store(request: CohortRequest, folder: Path) -> BulkStore | SectionsStore:
+    """The cohort in ``folder``, whose seal the engine has verified: slides, or sections."""
+    return SectionsStore(folder) if request.entry.sections_of else BulkStore(folder)
 
 
 def write_bulk_store(folder: Path, cohort: BulkCohort, *, phantom: bool, root: Path) -> BulkStore:

@@ -89,26 +89,25 @@ def make_super_tiles(folder: Path, label: str, slides: Iterator[SlideTiles], n: 
     first = next(slides)
     width, short, tiles = first.features.shape[1], 0, 0
     shapes = {"features": (n, places, width), "coordinates": (n, places, width), "mean": (n, width)}
-    if n:
-        arrays = {
-            part: np.lib.format.open_memmap(_part(folder, part), mode="w+", dtype=np.float32, shape=shape)
-            for part, shape in shapes.items()
-        }
-        there = np.lib.format.open_memmap(_part(folder, "present"), mode="w+", dtype=np.bool_, shape=(2, n, places))
-        for number, slide in enumerate(track(range(n), f"{label}: super-tiles")):
-            one = first if slide == 0 else next(slides)
-            if one.features.shape[1] != width:
-                raise UserError(
-                    f"slide {number} has {one.features.shape[1]} features a tile", where=label, expected=str(width),
-                    remedy="hand in features of one encoder",
-                )  # fmt: skip
-            short, tiles = short + (len(one.features) < places), tiles + len(one.features)
-            arrays["mean"][number] = one.features.mean(axis=0, dtype=np.float64)
-            arrays["features"][number], there[0, number] = group_means(one.features, one.features, places)
-            if one.xy is not None:
-                arrays["coordinates"][number], there[1, number] = group_means(one.features, one.xy, places)
-        for array in (*arrays.values(), there):
-            array.flush()
+    arrays = {
+        part: np.lib.format.open_memmap(_part(folder, part), mode="w+", dtype=np.float32, shape=shape)
+        for part, shape in shapes.items()
+    }
+    there = np.lib.format.open_memmap(_part(folder, "present"), mode="w+", dtype=np.bool_, shape=(2, n, places))
+    for number in track(range(n), f"{label}: super-tiles"):
+        one = first if number == 0 else next(slides)
+        if one.features.shape[1] != width:
+            raise UserError(
+                f"slide {number} has {one.features.shape[1]} features a tile", where=label, expected=str(width),
+                remedy="hand in features of one encoder",
+            )  # fmt: skip
+        short, tiles = short + (len(one.features) < places), tiles + len(one.features)
+        arrays["mean"][number] = one.features.mean(axis=0, dtype=np.float64)
+        arrays["features"][number], there[0, number] = group_means(one.features, one.features, places)
+        if one.xy is not None:
+            arrays["coordinates"][number], there[1, number] = group_means(one.features, one.xy, places)
+    for array in (*arrays.values(), there):
+        array.flush()
     record = {"width": width, "slides": n, "tiles": tiles, "fewer_than_places": short}
     (folder / NOTE_FILE).write_text(json.dumps(record, sort_keys=True), encoding="utf-8")
 

@@ -16,9 +16,8 @@ from protocols.bulk.roles import named
 from protocols.bulk.store import BulkStore
 from protocols.bulk.submit import EXTERNAL
 from protocols.contract import RowArray
-from protocols.spatial.score_board import evaluated_genes, module_genes
+from protocols.spatial.asked import covered, evaluated_genes, module_genes
 from protocols.spatial.store import SectionsStore
-from protocols.spatial.windows import lay_windows
 from protocols.task import Question
 
 
@@ -56,8 +55,8 @@ def _slides_of(store: BulkStore, cohort: str, fold: str, role: str, rows: RowArr
 def _tiles(store: SectionsStore) -> Iterator[pd.DataFrame]:
     for number, name in enumerate(store.names):
         section = store.section(number)
-        covered = lay_windows(section.row, section.column, store.window, store.stride).covered
-        row, column = section.row[covered], section.column[covered]
+        kept = covered(store, section)
+        row, column = section.row[kept], section.column[kept]
         # Tiles lie side by side from the image's corner.
         centre = {"x_um": (column + 0.5) * store.tile_um, "y_um": (row + 0.5) * store.tile_um}
         yield pd.DataFrame({"section": name, "row": row, "column": column, **centre})

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from protocols.bulk import truth
 from protocols.bulk.contract import GroupedBy, SuperTiles
 from protocols.bulk.store import BulkStore
 from protocols.bulk.super_tiles import SuperTileFiles
@@ -21,14 +21,14 @@ from protocols.splits import Fold
 class SlideViews:
     """Makes the views of one cohort for one model. Test views are built without touching an expression value.
 
-    ``features`` is the folder of the cohort's super-tiles, None for a model without encoder; ``truth`` the phantom's
+    ``features`` is the folder of the cohort's super-tiles, None for a model without encoder; ``known`` the phantom's
     expectation by patient, for cards that need it.
     """
 
     def __init__(
-        self, store: BulkStore, settings: Settings, places: int, features: Path | None, truth: Path | None
+        self, store: BulkStore, settings: Settings, places: int, features: Path | None, known: Path | None
     ) -> None:
-        self._store, self._settings, self._places, self._truth = store, settings, places, truth
+        self._store, self._settings, self._places, self._truth = store, settings, places, known
         self._files = SuperTileFiles(features) if features else None
         self._slide = np.array([slide.slide for slide in store.slides])
         self._patient = np.array([slide.patient for slide in store.slides])
@@ -68,9 +68,7 @@ class SlideViews:
     def _read_oracle(self, slides: RowArray, genes: tuple[str, ...]) -> FloatArray:
         if self._truth is None:
             raise RuntimeError("no truth")
-        table = pd.read_parquet(self._truth).set_index("patient")
-        found = table.reindex(self._patient[slides].tolist())[list(genes)]
-        return found.to_numpy(np.float32)
+        return truth.of_patients(self._truth, self._patient[slides].tolist(), genes).to_numpy(np.float32)
 
 
 def window_view(
@@ -122,14 +120,13 @@ def window_view(
 
 
 def oracle_of_tiles(
-    truth: Path, section: str, row: RowArray, column: RowArray, tile_um: float, genes: tuple[str, ...]
+    folder: Path, section: str, row: RowArray, column: RowArray, tile_um: float, genes: tuple[str, ...]
 ) -> FloatArray:
     """The phantom's mean signal of each tile's cells, ``(tiles, genes)``; the section's mean where a tile has none.
 
     Genes that morphology does not show get the same value everywhere.
     """
-    cells = pd.read_parquet(truth / "sections" / f"{section}.parquet")
-    law = pd.read_parquet(truth / "section_loadings.parquet").set_index("gene").loc[list(genes)]
+    cells, law = truth.of_section(folder, section), truth.of_genes(folder, genes)
     kinds = law.filter(like="kind_").to_numpy(np.float64)
     traits = law.filter(like="look_").to_numpy(np.float64)
     signal = kinds[:, cells["kind"]].T + cells.filter(like="look_").to_numpy(np.float64) @ traits.T

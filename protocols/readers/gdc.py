@@ -102,6 +102,18 @@ def read_gdc(
     )
 
 
+def data_files(
+    root: Path, *, manifest: str, sample_sheet: str, slides: str, files: str = ".", **_options: object
+) -> list[Path]:
+    """The tables, the count files of the manifest that are there, and the slides; nothing else of these folders."""
+    listed = read_table(root / manifest, MANIFEST, separator="\t")
+    places = [root / files / row["id"] / row["filename"] for row in listed.to_dict("records")]
+    either = [path for place in places for path in (place, place.with_name(f"{place.name}.gz"))]
+    counts = [path for path in either if SUFFIX in path.name and path.is_file()]
+    images = [root / slide.path for slide in read_slides(root / slides, root)]
+    return [root / manifest, root / sample_sheet, root / slides, *counts, *images]
+
+
 def _choose(
     manifest: Path, sheet: Path, project: str | None, sample_types: Sequence[str]
 ) -> tuple[list[CountFile], list[Exclusion]]:

@@ -24,7 +24,7 @@ DATA_FILE = "datasets/data/breast_cancer_GSE7390-metastasis.arff"
 """Inside scikit-survival's package."""
 
 
-def data_files() -> list[Path]:
+def data_files(_root: Path, **_options: object) -> list[Path]:
     """The file that scikit-survival reads the cohort from; the library itself is not imported to find it."""
     spec = find_spec("sksurv")
     if spec is None or not spec.submodule_search_locations:

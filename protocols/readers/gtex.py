@@ -101,6 +101,14 @@ def read_gtex(
     )
 
 
+def data_files(
+    root: Path, *, expression: str, attributes: str, slides: str, gene_list: str | None = None, **_options: object
+) -> list[Path]:
+    """The tables and the slides that the list names."""
+    tables = [root / name for name in (expression, attributes, slides, gene_list) if name]
+    return [*tables, *(root / slide.path for slide in read_slides(root / slides, root))]
+
+
 def zscore_within(values: FloatArray, tissue: Sequence[str]) -> FloatArray:
     """(v - mean) / SD (of the population) of each column within each tissue; a gene constant in a tissue is 0 there.
 

@@ -69,6 +69,12 @@ def read_reference_table(
     )
 
 
+def data_files(root: Path, *, table: str, slides: str, gene_list: str | None = None, **_options: object) -> list[Path]:
+    """The tables and the slides that the list names."""
+    tables = [root / name for name in (table, slides, gene_list) if name]
+    return [*tables, *(root / slide.path for slide in read_slides(root / slides, root))]
+
+
 def _read_rows(path: Path) -> pd.DataFrame:
     rows = read_csv(path, dtype=dict.fromkeys((SLIDE, PATIENT, PROJECT), str))
     genes = [str(column) for column in rows.columns if str(column).startswith(PREFIX)]

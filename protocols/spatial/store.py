@@ -18,6 +18,8 @@ from protocols.splits import Exclusion
 from protocols.survival.cohort import SlideFile
 
 SECTIONS_FILE = "sections.json"
+FOLDER = "sections"
+"""Files that are named by sections have a folder of their own: a section may be called as another file is."""
 Float = NDArray[np.float64]
 
 
@@ -76,12 +78,12 @@ class SectionsStore:
         """The picture that was kept when the section was read."""
         slide = self.slides[number].slide
         facts = self._thumbnails[slide]
-        jpeg = (self.folder / f"{slide}.jpg").read_bytes()
+        jpeg = (self.folder / FOLDER / f"{slide}.jpg").read_bytes()
         return Thumbnail(jpeg, (int(facts["width"]), int(facts["height"])), float(facts["um_per_pixel"]))
 
     def section(self, number: int) -> Section:
         slide = self.slides[number]
-        table = pd.read_parquet(self.folder / f"{slide.slide}.parquet")
+        table = pd.read_parquet(self.folder / FOLDER / f"{slide.slide}.parquet")
         genes = tuple(str(name) for name in table.columns[2:])
         return Section(
             name=slide.slide,
@@ -112,10 +114,10 @@ def write_sections(
         columns: dict[str, Any] = {"row": section.row, "column": section.column}
         columns |= {gene: section.expression[:, k].astype(np.float32) for k, gene in enumerate(section.genes)}
         table = pd.DataFrame(columns)
-        with written_whole(folder / f"{section.name}.parquet") as part:
+        with written_whole(folder / FOLDER / f"{section.name}.parquet") as part:
             table.to_parquet(part, compression="zstd", index=False)
     for name, picture in thumbnails.items():
-        with written_whole(folder / f"{name}.jpg") as part:
+        with written_whole(folder / FOLDER / f"{name}.jpg") as part:
             part.write_bytes(picture.jpeg)
     record: dict[str, Any] = {
         "phantom": phantom,

@@ -18,13 +18,15 @@ from protocols.errors import UserError, look_up
 from protocols.images.patch_images import PNG_RGB, PNG_SIGNATURE, decode
 from protocols.protocol import Board
 from protocols.staining.answers import fold_file
-from protocols.task import Question
+from protocols.task import CohortRequest, Question
 
 SUFFIX = ".png"
 AT_ONCE = 32
 
 
-def boards_in(folder: Path, boards: Mapping[str, Board], where: str) -> dict[str, Path]:
+def boards_in(
+    folder: Path, boards: Mapping[str, Board], _cohorts: Mapping[str, CohortRequest], where: str
+) -> dict[str, Path]:
     """Boards that have a folder; whatever else lies there is refused."""
     cohorts = {board.cohort: board for board in boards.values()}
     for cohort in _seen(folder):

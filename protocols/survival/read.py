@@ -24,17 +24,23 @@ def data_files(request: CohortRequest) -> list[Path]:
         named += [entry.root / slide.path for slide in read_slides(entry.root / entry.slides, entry.root)]
     if entry.splits is not None:
         named += split_files(entry.root / entry.splits)
-    return named + (reader.data_files() if reader.data_files is not None else [])
+    if reader.data_files is not None:
+        named += reader.data_files(entry.root, **_options(request))
+    return named
 
 
 def read(request: CohortRequest, folder: Path) -> None:
     """Write the checked tables and the tiles of every slide into ``folder``."""
     entry = request.entry
-    reader = load_reader("survival", entry.reader)
-    options = {key: getattr(entry, key) for key in (*reader.required, *reader.options)}
-    cohort = read_patients(request.name, entry.reader, entry.root, **options)
+    cohort = read_patients(request.name, entry.reader, entry.root, **_options(request))
     store = write_patient_store(folder, cohort, phantom=entry.truth is not None, root=entry.root)
     write_tiles(folder, lay_tiles(request.name, store.slides, entry.root, request.settings.tile, request.seed))
+
+
+def _options(request: CohortRequest) -> dict[str, Any]:
+    """The reader's own keys of the entry."""
+    reader = load_reader("survival", request.entry.reader)
+    return {key: getattr(request.entry, key) for key in (*reader.required, *reader.options)}
 
 
 def read_patients(name: str, reader: str, root: Path, **options: Any) -> PatientCohort:

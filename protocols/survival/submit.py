@@ -11,14 +11,16 @@ from protocols.errors import UserError, look_up
 from protocols.protocol import Board
 from protocols.survival.answers import aligned, fold_file, is_curve
 from protocols.survival.store import PatientStore
-from protocols.task import Question
+from protocols.task import CohortRequest, Question
 
 SAME_AS = {"case_id": "patient", "risk_score": "risk"}
 """Column names of published tables, and what they mean here."""
 COLUMNS = ("cohort", "fold", "patient", "risk")
 
 
-def boards_in(table: pd.DataFrame, boards: Mapping[str, Board], where: str) -> dict[str, pd.DataFrame]:
+def boards_in(
+    table: pd.DataFrame, boards: Mapping[str, Board], _cohorts: Mapping[str, CohortRequest], where: str
+) -> dict[str, pd.DataFrame]:
     """Rows by cohort. Every cohort that occurs must be there whole; the others count as not handed in."""
     table = table.rename(columns={old: new for old, new in SAME_AS.items() if new not in table.columns})
     for name in COLUMNS:

@@ -199,11 +199,13 @@ def _modules(task: Task, *names: str) -> list[str]:
 
 
 def _reader(request: CohortRequest) -> list[str]:
-    """Where a cohort's reader is declared and where it reads: both are imported by name."""
+    """Where a cohort's reader is declared, where it reads and where it says what: all are imported by name."""
     from protocols.registry import load_reader, module_of, reader_modules
 
     name = request.entry.reader
-    return [module_of(reader_modules(request.task)[name]), load_reader(request.task, name).read.module]
+    reader = load_reader(request.task, name)
+    parts = [part.module for part in (reader.read, reader.data_files) if part is not None]
+    return [module_of(reader_modules(request.task)[name]), *parts]
 
 
 def _declaration(name: str) -> str:

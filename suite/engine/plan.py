@@ -12,6 +12,7 @@ from typing import Any
 from protocols.files import write_text_whole
 from suite.engine import keys
 from suite.engine.data_hash import keep_hashes
+from suite.engine.read import refuse_missing
 from suite.engine.run import Run
 from suite.places import PLAN
 
@@ -31,6 +32,8 @@ def run_plan(run: Run) -> None:
 
 
 def _read(run: Run) -> dict[str, Any]:
+    for request in run.cohorts:
+        refuse_missing(request)
     return {f"{request.task}/{request.name}": keys.of_cohort(run, request) for request in run.cohorts}
 
 

@@ -24,7 +24,7 @@ def run_read(run: Run) -> None:
 
 def read_cohort(run: Run, request: CohortRequest) -> str:
     """Read one cohort, if its key is new, and put it in its place; returns its hash."""
-    _refuse_missing(request)
+    refuse_missing(request)
     key = keys.of_cohort(run, request)
     folder = kept("cohorts", request.task, request.name, key=digest(key))
     started = time.monotonic()
@@ -46,7 +46,8 @@ def remove_others(run: Run) -> None:
             shutil.rmtree(folder)
 
 
-def _refuse_missing(request: CohortRequest) -> None:
+def refuse_missing(request: CohortRequest) -> None:
+    """A root that is not there is said in these words, whichever of its files would have been looked for first."""
     root = request.entry.root
     if not root.exists():
         raise UserError(

@@ -114,11 +114,16 @@ def submit(run: Run, protocol: Protocol, given: HandedIn) -> list[ScoreRecord]:
     what stood there.
     """
     task = run.tasks[protocol.task]
+    if given.model.lower() in {card.name.lower() for card in protocol.controls}:
+        raise UserError(
+            f"{given.model!r} is a control of {protocol.name}", where=given.where, expected="a name of its own",
+            remedy="rename it",
+        )  # fmt: skip
     boards = {board.name: board for board in run.boards_of(protocol)}
     for name in (one for one in task.columns if not task.by_folder):
         if name not in given.content.columns:
             raise UserError(f"no column {name!r}", where=given.where, expected=", ".join(task.columns), remedy="add it")
-    parts = task.boards_in(given.content, boards, given.where) if task.boards_in else _by_cohort(given, boards)
+    parts = _parts(run, protocol, boards, given)
     workplace = Path(tempfile.mkdtemp(prefix="submission-", dir=_made(CACHE / "submissions")))
     try:
         records = {
@@ -165,6 +170,13 @@ def _average(
     }
     with sealed_folder(workplace / "records" / AVERAGE, RECORD, hashes) as folder:
         return {AVERAGE: fill_average(run, protocol, parts, hashes, folder)}
+
+
+def _parts(run: Run, protocol: Protocol, boards: Mapping[str, Board], given: HandedIn) -> dict[str, Any]:
+    task = run.tasks[protocol.task]
+    if task.boards_in is None:
+        return _by_cohort(given, boards)
+    return dict(task.boards_in(given.content, boards, run.requests(protocol.task), given.where))
 
 
 def _by_cohort(given: HandedIn, boards: Mapping[str, Board]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protocols.files import written_whole
 from protocols.protocol import Protocol
+from protocols.task import Question
 from suite.engine.questions import question_of
 from suite.engine.run import Run
 
@@ -21,10 +22,15 @@ def write_units(run: Run, protocol: Protocol, out: Path) -> int:
     Tables come piece by piece: all tiles of a large cohort need not be in memory at once. Returns the number of rows.
     """
     task = run.tasks[protocol.task]
-    written = _write(out, _pieces(run, protocol))
+    written = _write(out, _pieces(run, protocol, task.units))
     if task.targets is not None:
-        tables = [task.targets(question_of(run, protocol, board)) for board in run.boards_of(protocol)]
-        kept = [table for table in tables if table is not None]
+        targets = task.targets
+
+        def asked(question: Question) -> list[pd.DataFrame]:
+            table = targets(question)
+            return [] if table is None else [table]
+
+        kept = list(_pieces(run, protocol, asked))
         if kept:
             _write(targets_file(out), kept)
     return written
@@ -35,12 +41,17 @@ def targets_file(out: Path) -> Path:
     return out.with_name(f"{out.name.removesuffix('.gz').removesuffix('.csv')}_genes.csv")
 
 
-def _pieces(run: Run, protocol: Protocol) -> Iterator[pd.DataFrame]:
+def _pieces(
+    run: Run, protocol: Protocol, tables: Callable[[Question], Iterable[pd.DataFrame]]
+) -> Iterator[pd.DataFrame]:
+    """Every board's tables, with the cohort in front where there are several boards and a table does not say it.
+
+    What is asked follows from settings that scoring alone reads, too (how many genes of a section).
+    """
     boards = run.boards_of(protocol)
     for board in boards:
-        question = question_of(run, protocol, board)
-        for table in run.tasks[protocol.task].units(question):
-            if len(boards) > 1 and "cohort" not in table.columns and "section" not in table.columns:
+        for table in tables(question_of(run, protocol, board, scoring=True)):
+            if len(boards) > 1 and "cohort" not in table.columns:
                 table = table.assign(cohort=board.cohort)[["cohort", *table.columns]]
             yield table
 

@@ -9,4 +9,5 @@ READER = Reader(
     task="bulk",
     read=Part("protocols.readers.reference_table:read_reference_table"),
     required=("files",),
+    data_files=Part("protocols.readers.reference_table:data_files"),
 )

@@ -9,5 +9,5 @@ READER = Reader(
     task="bulk",
     read=Part("protocols.readers.spot_table:read"),
     required=("sections_of", "manifest"),
-    options=("window", "stride", "modules"),
+    options=("window", "stride", "genes", "modules"),
 )

@@ -182,8 +182,8 @@ class Reader:
     optional_columns: tuple[str, ...] = ()
     option_columns: tuple[str, ...] = ()
     data_files: Part | None = None
-    """``(root, **options) -> list[Path]``: what the reader reads where the entry's keys alone do not say it; the options
-    are those that ``read`` is given."""
+    """``(root, **options) -> list[Path]``: what the reader reads where the entry's keys alone do not say it; ``options``
+    are what ``read`` is given."""
 
 
 Check = Callable[[], str | None]

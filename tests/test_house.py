@@ -63,7 +63,8 @@ def test_no_torch_where_scores_are_made(floor: str) -> None:
 def test_importing_protocols_is_quick_and_brings_no_torch() -> None:
     code = (
         "import sys, time; start = time.perf_counter(); import protocols; took = time.perf_counter() - start;"
-        "import protocols.expression.score, protocols.expression.audit; print(took, 'torch' in sys.modules, 'scanpy' in sys.modules)"
+        "import protocols.expression.score, protocols.expression.audit;"
+        "print(took, 'torch' in sys.modules, 'scanpy' in sys.modules)"
     )
     took, torch, scanpy = run(code).split()
     assert float(took) < 1.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -81,7 +80,7 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         dies()
     assert read_seal(tmp_path / "a", "thing").hash == before
-    assert os.listdir(tmp_path) == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize("atomic", [True, False])
@@ -92,7 +91,7 @@ def test_a_new_one_takes_the_place_of_an_old_one(tmp_path: Path, monkeypatch: py
     thing(tmp_path / "a", "two")
     assert (tmp_path / "a" / "deep" / "file.txt").read_text() == "two"
     read_seal(tmp_path / "a", "thing")
-    assert os.listdir(tmp_path) == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_kill_between_two_renames_loses_nothing(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ class Reader:
     optional_columns: tuple[str, ...] = ()
     option_columns: tuple[str, ...] = ()
     data_files: Part | None = None
-    """``(root, **options) -> list[Path]``: what the reader reads where the entry's keys alone do not say it; ``options``
+    """``(root, **options) -> list[Path]``: what the reader reads beyond what the keys say; ``options``
     are what ``read`` is given."""
 
 

@@ -126,7 +126,10 @@ def test_registration_while_training_is_worth_more_on_jittered_pairs() -> None:
     other held on both in PSNR; SSIM's interval reached below zero on one, so its sign alone is asked.
     """
     exact, jitter = (worth_of_registration(board, "psnr_registered") for board in BOARDS[:2])
-    change, alone = paired_difference(jitter, exact, seed=0), paired_difference(exact, {p: 0.0 for p in exact}, seed=0)
+    change, alone = (
+        paired_difference(jitter, exact, seed=0),
+        paired_difference(exact, dict.fromkeys(exact, 0.0), seed=0),
+    )
     assert change.low is not None
     assert change.low > 0
     assert alone.low is not None

@@ -16,6 +16,8 @@ UNITS_FILE = "units.parquet"
 MAPS_FILE = "maps.parquet"
 AVERAGE = "average"
 """The board that shows the mean over cohorts."""
+ADDS_UP = ("n_patients", "n_slides", "n_cells", "n_events", "n_folds")
+"""Counts of a record's cohort that add up over cohorts of different people; those of genes and features do not."""
 
 
 @dataclass(frozen=True)

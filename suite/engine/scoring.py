@@ -10,7 +10,7 @@ from typing import Any
 from protocols.errors import UserError
 from protocols.manifest import Manifest, read_manifest
 from protocols.protocol import Board, Protocol
-from protocols.records import Interval, ScoreRecord
+from protocols.records import ADDS_UP, Interval, ScoreRecord
 from protocols.splits import Exclusion
 from protocols.task import Question, Scored, Task
 from suite.engine.questions import question_of, run_of
@@ -106,13 +106,12 @@ def fill_average(
     scored: Scored = task.average(parts)
     first = next(iter(parts.values()))[0]
     records = [record for record, _ in parts.values()]
-    counted = [key for key, value in first.cohort.items() if key.startswith("n_") and isinstance(value, int)]
     cohort = {
         "name": " + ".join(record.board for record in records),
         "phantom": all(record.cohort["phantom"] for record in records),
         "unit": first.cohort["unit"],
         "published_in": sorted(set.intersection(*(set(r.cohort.get("published_in") or ()) for r in records))),
-        **{key: sum(int(record.cohort.get(key) or 0) for record in records) for key in counted},
+        **{key: sum(int(record.cohort[key]) for record in records) for key in ADDS_UP if key in first.cohort},
     }
     record = replace(
         first,

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from reports.claims import Claim
+from reports.figures import safe
 from reports.leaderboard import Leaderboard, Row
 from reports.page_data import page_data, to_script
 from reports.tables import (
     CLAIM_TITLES,
+    NOTHING,
     claim_cells,
     cohort_text,
     columns,
@@ -50,10 +52,12 @@ def page(
     boards: Sequence[Leaderboard],
     claims: Sequence[Claim],
     maps: Mapping[str, list[dict[str, Any]]],
+    pending: Mapping[str, Sequence[str]] | None = None,
     *,
     spatial: bool = False,
 ) -> str:
-    """Render the page. All text of records is escaped; ``maps`` come from :func:`reports.maps.encode_maps`.
+    """Render the page. All text of records is escaped; ``maps`` come from :func:`reports.maps.encode_maps`, ``pending``
+    from :func:`reports.leaderboard.without_records`.
 
     ``spatial``: the page of spatial maps stands beside this one.
     """
@@ -81,6 +85,8 @@ def page(
         means=[(board.metrics.headline, board.metrics.means) for board in _firsts(boards)],
         units={board.cohort.unit for board in boards},
         BAR_WIDTH=BAR_WIDTH,
+        nothing=NOTHING,
+        safe=safe,
     )
     return environment.get_template("page.html.j2").render(
         boards=boards,
@@ -96,6 +102,7 @@ def page(
         steps=staircase(boards),
         matrices=[(own[0].metrics, own, matrix(own)) for own in _same_headline(boards)],
         spatial=spatial,
+        pending=dict(pending or {}),
         claim_titles=CLAIM_TITLES,
         claims=[(claim, claim_cells(claim)) for claim in claims],
         style=Markup("\n".join(_asset(name) for name in STYLES)),
@@ -151,7 +158,7 @@ def _firsts(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
 
 
 def matrix(boards: Sequence[Leaderboard]) -> list[tuple[str, str, list[Row | None]]]:
-    """Models down, protocols across: ``(title, kind, one row or None a protocol)``, best mean rank first."""
+    """Models down, boards across: ``(title, kind, one row or None a board)``, the best mean over boards first."""
     cells = {(board.key, row.model): row for board in boards for row in board.rows}
     lines = []
     for model in {row.model for board in boards for row in board.rows}:

@@ -63,17 +63,6 @@ def genes_csv(boards: Sequence[Leaderboard]) -> str:
     return _csv(GENE_FIELDS, rows)
 
 
-def times_csv(boards: Sequence[Leaderboard]) -> str:
-    """What each cell took, in a file of its own: times differ between two equal runs."""
-    rows = [
-        {"protocol": board.protocol, "board": board.board, "model": row.model, **asdict(row.cost)}
-        for board in boards
-        for row in board.rows
-        if row.cost != Cost()
-    ]
-    return _csv(list(rows[0]) if rows else ["protocol", "board", "model"], rows)
-
-
 def boards_json(
     boards: Sequence[Leaderboard], claims: Sequence[Claim], pending: Mapping[str, Sequence[str]] | None = None
 ) -> str:

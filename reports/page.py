@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reports.claims import Claim
 from reports.figures import safe
@@ -30,6 +30,10 @@ from reports.tables import (
     verdict,
     weights_text,
 )
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = ("page.css", "plots.css")
@@ -61,18 +65,10 @@ def page(
 
     ``spatial``: the page of spatial maps stands beside this one.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals.update(
+    templates = environment()
+    templates.globals.update(
         count=count,
         device_text=device_text,
         headline_claims=headline_claims,
@@ -88,7 +84,7 @@ def page(
         nothing=NOTHING,
         safe=safe,
     )
-    return environment.get_template("page.html.j2").render(
+    return templates.get_template("page.html.j2").render(
         boards=boards,
         columns=columns,
         cohort_text=cohort_text,
@@ -105,10 +101,30 @@ def page(
         pending=dict(pending or {}),
         claim_titles=CLAIM_TITLES,
         claims=[(claim, claim_cells(claim)) for claim in claims],
-        style=Markup("\n".join(_asset(name) for name in STYLES)),
+        style=style(),
         script=Markup("\n".join(_asset(name) for name in SCRIPTS)),
         data=Markup(to_script(page_data(boards, maps, short_titles(boards), staircase(boards)))),
     )
+
+
+def environment() -> Environment:
+    """Templates that escape all text and refuse a name that they were not given."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def style(names: Sequence[str] = STYLES) -> Markup:
+    from markupsafe import Markup
+
+    return Markup("\n".join(_asset(name) for name in names))
 
 
 def short_titles(boards: Sequence[Leaderboard]) -> dict[str, str]:

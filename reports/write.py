@@ -15,7 +15,7 @@ from protocols.records import MAPS_FILE
 from reports.bulk import bulk_records, mann_whitney_csv, violins
 from reports.cells import ScoredCell, board_key, first_cells, load_cells
 from reports.claims import all_claims
-from reports.data import boards_csv, boards_json, genes_csv, ranks_csv, times_csv
+from reports.data import boards_csv, boards_json, genes_csv, ranks_csv
 from reports.figures import safe, save_figures, write_figures
 from reports.ihc import grid_figure, h_score_grid, ihc_cells
 from reports.latex import latex
@@ -26,6 +26,7 @@ from reports.notices import TaskNotices
 from reports.page import page
 from reports.spatial import co_expression, section_maps, spatial_cells
 from reports.spatial_page import spatial_page
+from reports.times import times_csv, times_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,6 +44,7 @@ class ReportPaths:
     ranks: Path
     genes: Path
     times: Path
+    times_page: Path
     figures: tuple[Path, ...]
     mann_whitney: Path | None = None
     spatial: Path | None = None
@@ -63,8 +65,8 @@ def write_reports(
     ``scores`` is a folder that holds score folders, or a list of them; ``timings`` holds
     ``<protocol>/<board>/<model>.json``; ``sections``: board key to the folder of its stored sections, for the page of
     maps; ``missing``, ``task_notices`` and ``seed`` as in :func:`reports.leaderboard.build_leaderboards`. Figures are
-    of the records that stand for their cells. Without any record the page says so. Figures of an earlier run that this one
-    does not draw are removed, so that none outlives its numbers.
+    of the records that stand for their cells. Without any record the page says so. Figures of an earlier run that this
+    one does not draw are removed, so that none outlives its numbers.
     """
     cells = load_cells(scores)
     records = [record for record, _ in cells]
@@ -89,6 +91,7 @@ def write_reports(
         "ranks": ("ranks.csv", ranks_csv(boards)),
         "genes": ("genes.csv", genes_csv(boards)),
         "times": ("times.csv", times_csv(boards)),
+        "times_page": ("times.html", times_page(boards)),
     }
     bulk = bulk_records([record for record, _ in firsts])
     if bulk:

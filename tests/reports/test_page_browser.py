@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from reports.cells import load_cells
 from reports.claims import all_claims
-from reports.leaderboard import build_leaderboards, load_cells
+from reports.leaderboard import build_leaderboards
 from reports.maps import encode_maps, read_maps
 from reports.page import page
 from tests.reports import synthetic
@@ -48,7 +49,7 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for protocol in synthetic.PROTOCOLS
     }
     path = root / "index.html"
-    path.write_text(page(build_leaderboards(records, seed=0), all_claims(records), encode_maps(maps, seed=0)))
+    path.write_text(page(build_leaderboards(records, seed=0), all_claims(records, seed=0), encode_maps(maps, seed=0)))
     return path
 
 

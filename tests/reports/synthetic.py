@@ -181,7 +181,7 @@ def folder_of(made: ScoreRecord, scores: Path) -> Path:
 
 def sealed(made: ScoreRecord, folder: Path, tables: Mapping[str, pd.DataFrame] | None = None) -> Path:
     """One cell's folder: the record, the tables that stand beside it, and the seal over all."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, table in (tables or {}).items():
         table.to_parquet(folder / name, index=False)
     made.write(folder)

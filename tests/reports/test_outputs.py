@@ -306,8 +306,9 @@ def test_times_stand_apart(tmp_path: Path) -> None:
         out = tmp_path / name / "reports"
         written.append(write_reports(cells, out, seed=0, timings=tmp_path / name / "timings"))
     one, two = written
-    differ = {path.name for path in one.html.parent.rglob("*")
-              if path.is_file() and path.read_bytes() != (two.html.parent / path.relative_to(one.html.parent)).read_bytes()}  # fmt: skip
+    files = [{p.relative_to(out.html.parent): p.read_bytes() for p in out.html.parent.rglob("*.*")} for out in written]
+    assert files[0].keys() == files[1].keys()
+    differ = {path.name for path, content in files[0].items() if files[1][path] != content}
     assert differ == {"times.csv", "times.html"}
     (row,) = csv.DictReader(one.times.read_text().splitlines())
     assert (row["board"], row["model"], row["seconds"], row["peak_gpu_memory_mib"]) == ("phantom", "a", "90.0", "")

@@ -45,7 +45,7 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells = load_cells(scores)
     records = [record for record, _ in cells]
     maps = {
-        protocol: read_maps({r.model: folder for r, folder in cells if r.protocol == protocol})
+        f"{protocol}-phantom": read_maps({r.model: folder for r, folder in cells if r.protocol == protocol})
         for protocol in synthetic.PROTOCOLS
     }
     path = root / "index.html"

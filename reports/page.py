@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,11 +59,13 @@ def page(
     pending: Mapping[str, Sequence[str]] | None = None,
     *,
     spatial: bool = False,
+    figures: Collection[str] = (),
 ) -> str:
     """Render the page. All text of records is escaped; ``maps`` come from :func:`reports.maps.encode_maps`, ``pending``
     from :func:`reports.leaderboard.without_records`.
 
-    ``spatial``: the page of spatial maps stands beside this one.
+    ``spatial``: the page of spatial maps stands beside this one; ``figures``: names of the files below ``figures``,
+    since a link to what was not drawn leads nowhere.
     """
     from markupsafe import Markup
 
@@ -83,6 +85,8 @@ def page(
         BAR_WIDTH=BAR_WIDTH,
         nothing=NOTHING,
         safe=safe,
+        spatial=spatial,
+        figures=frozenset(figures),
     )
     return templates.get_template("page.html.j2").render(
         boards=boards,
@@ -97,7 +101,6 @@ def page(
         profiles=sorted({board.profile for board in boards}),
         steps=staircase(boards),
         matrices=[(own[0].metrics, own, matrix(own)) for own in _same_headline(boards)],
-        spatial=spatial,
         pending=dict(pending or {}),
         claim_titles=CLAIM_TITLES,
         claims=[(claim, claim_cells(claim)) for claim in claims],

@@ -48,8 +48,11 @@ def section_maps(cells: Cells, sections: Path) -> list[SectionMaps]:
 
     ``cells``: those of one board, as for :func:`co_expression`.
     """
-    found, store = spatial_cells(cells), SectionsStore(sections)
-    return [_section(found, store, number) for number in range(len(store.slides))] if found else []
+    found = spatial_cells(cells)
+    if not found:  # the sections themselves may not be there yet
+        return []
+    store = SectionsStore(sections)
+    return [_section(found, store, number) for number in range(len(store.slides))]
 
 
 def _section(cells: Cells, store: SectionsStore, number: int) -> SectionMaps:

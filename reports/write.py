@@ -82,20 +82,7 @@ def write_reports(
     }
     shown = [one for key, place in (sections or {}).items() for one in section_maps(by_board[key], place)]
     maps = encode_maps({key: read_maps(by_model) for key, by_model in folders.items()}, seed)
-    texts = {
-        "html": ("index.html", page(boards, claims, maps, pending, spatial=bool(shown))),
-        "markdown": ("leaderboards.md", markdown(boards, claims, pending)),
-        "csv": ("leaderboards.csv", boards_csv(boards)),
-        "json": ("leaderboards.json", boards_json(boards, claims, pending)),
-        "latex": ("leaderboards.tex", latex(boards, claims)),
-        "ranks": ("ranks.csv", ranks_csv(boards)),
-        "genes": ("genes.csv", genes_csv(boards)),
-        "times": ("times.csv", times_csv(boards)),
-        "times_page": ("times.html", times_page(boards)),
-    }
     bulk = bulk_records([record for record, _ in firsts])
-    if bulk:
-        texts["mann_whitney"] = ("mann_whitney.csv", mann_whitney_csv(bulk))
     figures = [path for board in boards for path in write_figures(board, out / "figures")]
     figures += save_figures(_ihc_figures(firsts), out, kinds=("png",))  # grids of images gain nothing as vectors
     drawn: dict[str, Callable[[], Figure | None]] = {
@@ -106,6 +93,24 @@ def write_reports(
               if spatial_cells(own)}  # fmt: skip
     figures += save_figures(drawn, out)
     _remove_others(out / "figures", figures)
+    texts = {
+        "html": (
+            "index.html",
+            page(boards, claims, maps, pending, spatial=bool(shown), figures=[path.name for path in figures]),
+        ),
+        "markdown": ("leaderboards.md", markdown(boards, claims, pending)),
+        "csv": ("leaderboards.csv", boards_csv(boards)),
+        "json": ("leaderboards.json", boards_json(boards, claims, pending)),
+        "latex": ("leaderboards.tex", latex(boards, claims)),
+        "ranks": ("ranks.csv", ranks_csv(boards)),
+        "genes": ("genes.csv", genes_csv(boards)),
+        "times": ("times.csv", times_csv(boards)),
+        "times_page": ("times.html", times_page(boards)),
+    }
+    if bulk:
+        texts["mann_whitney"] = ("mann_whitney.csv", mann_whitney_csv(bulk))
+    else:
+        (out / "mann_whitney.csv").unlink(missing_ok=True)
     for name, text in texts.values():
         write_text_whole(out / name, text)
     spatial = out / "spatial.html"

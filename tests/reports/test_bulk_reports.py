@@ -283,7 +283,7 @@ def test_written_reports_hold_both_protocols(store: SectionsStore, tmp_path: Pat
         path.name for path in paths.figures
     }
     assert paths.spatial is not None
-    assert "spatial.html" in paths.html.read_text()
+    assert 'href="spatial.html"' in paths.html.read_text()
     first = paths.spatial.read_bytes()
     again = write_reports(folders, out, seed=0, sections=sections)
     assert again.spatial is not None
@@ -291,4 +291,7 @@ def test_written_reports_hold_both_protocols(store: SectionsStore, tmp_path: Pat
     without = write_reports(folders[4:], out, seed=0)
     assert without.spatial is None
     assert not (out / "spatial.html").exists(), "no page outlives its numbers"
+    assert 'href="spatial.html"' not in without.html.read_text()
+    write_reports(folders[:1], out, seed=0)
+    assert not (out / "mann_whitney.csv").exists()
     assert not [path.name for path in (out / "figures").iterdir() if path.name.startswith("co_expression")]

@@ -11,6 +11,7 @@ import numpy as np
 
 from protocols.errors import UserError
 from protocols.records import ScoreRecord
+from reports.cells import board_key, title_of
 from reports.figures import COLOURS
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ MAXIMUM = 300.0
 
 
 def ihc_cells(cells: Sequence[tuple[ScoreRecord, Path]]) -> dict[str, list[tuple[ScoreRecord, Path]]]:
-    """Scored cells by board: the oracle, models by PSNR, controls."""
+    """Scored cells by board key: the oracle, models by PSNR, controls."""
     found: dict[str, list[tuple[ScoreRecord, Path]]] = defaultdict(list)
     for record, folder in cells:
         if record.cohort.get("unit") == PATCH and record.status == "scored":
-            found[record.board].append((record, folder))
+            found[board_key(record.protocol, record.board)].append((record, folder))
     order = {"oracle": 0, "model": 1, "control": 2}
     for board in found.values():
         board.sort(key=lambda cell: (order.get(cell[0].kind, 1), -(cell[0].headline.mean or 0.0), cell[0].model))
@@ -112,7 +113,7 @@ def _points(record: ScoreRecord, side: str) -> np.ndarray[Any, np.dtype[np.float
 def _wrapped(record: ScoreRecord) -> str:
     import textwrap
 
-    return "\n".join(textwrap.wrap(str(record.card.get("title") or record.model), 20)[:2])
+    return "\n".join(textwrap.wrap(title_of(record), 20)[:2])
 
 
 def _samples(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -49,7 +49,7 @@ def _board(board: Leaderboard, maps: list[dict[str, Any]]) -> dict[str, Any]:
         "protocol": board.key,
         "axis": board.metrics.axis,
         "nothing": board.metrics.nothing,
-        "sign": board.metrics.sign,
+        "low_first": [column.key for column in shown if column.low_first],
         "title": board.title,
         "rows": [
             {

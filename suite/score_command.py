@@ -13,7 +13,8 @@ from suite.places import SCORES, SUBMISSIONS
 
 def score_predictions(config: Config, protocol: str, path: Path, model: str | None, note: str) -> Iterator[str]:
     """Lines for the terminal: each board's headline, then the board's table with this model in its place."""
-    from reports.leaderboard import build_leaderboards, load_records, placed
+    from reports.cells import is_cell, load_records
+    from reports.leaderboard import build_leaderboards, placed
 
     run = with_controls(config, protocol)
     asked = next(iter(run.protocols.values()))
@@ -27,6 +28,7 @@ def score_predictions(config: Config, protocol: str, path: Path, model: str | No
         found.parent
         for root, depth in ((SCORES, "*/*/*"), (SUBMISSIONS, "*/*"))
         for found in (root / asked.name).glob(f"{depth}/record.json")
+        if is_cell(found.parent, root)
     ]
     boards = {board.board: board for board in build_leaderboards(load_records(folders), config.seed)}
     for record in records:

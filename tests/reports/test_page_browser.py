@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from reports.cells import load_cells
 from reports.claims import all_claims
-from reports.leaderboard import build_leaderboards, load_cells
+from reports.leaderboard import build_leaderboards
 from reports.maps import encode_maps, read_maps
 from reports.page import page
 from tests.reports import synthetic
@@ -44,11 +45,11 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells = load_cells(scores)
     records = [record for record, _ in cells]
     maps = {
-        protocol: read_maps({r.model: folder for r, folder in cells if r.protocol == protocol})
+        f"{protocol}-phantom": read_maps({r.model: folder for r, folder in cells if r.protocol == protocol})
         for protocol in synthetic.PROTOCOLS
     }
     path = root / "index.html"
-    path.write_text(page(build_leaderboards(records, seed=0), all_claims(records), encode_maps(maps, seed=0)))
+    path.write_text(page(build_leaderboards(records, seed=0), all_claims(records, seed=0), encode_maps(maps, seed=0)))
     return path
 
 

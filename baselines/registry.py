@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -54,7 +54,7 @@ def known_models(adapters: Mapping[str, str]) -> dict[str, str]:
     An installed package that brings the name of a built-in is an error: nothing overrides anything in silence.
     """
     known = dict(built_in())
-    for point in entry_points(group=ENTRY_POINT_GROUP):
+    for point in _installed():
         if point.name in known:
             raise UserError(
                 f"model {point.name!r} is brought by {known[point.name]} and by {point.value}",
@@ -64,6 +64,12 @@ def known_models(adapters: Mapping[str, str]) -> dict[str, str]:
             )
         known[point.name] = point.value
     return {**known, **adapters}
+
+
+@cache
+def _installed() -> tuple[EntryPoint, ...]:
+    """Models of installed packages. Looking for them opens a file of every distribution, so it is done once."""
+    return tuple(entry_points(group=ENTRY_POINT_GROUP))
 
 
 def is_outside(name: str, adapters: Mapping[str, str]) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protocols.records import RECORD_FILE
-from protocols.registry import load_protocol, load_task, task_modules
+from protocols.registry import load_task, task_modules
 from suite.engine.run import Run
 from suite.places import COHORTS, REPORTS, SCORES, SUBMISSIONS, TIMINGS
 
@@ -61,7 +61,7 @@ def run_report(run: Run) -> ReportPaths:
 def _sections(run: Run) -> dict[str, Path]:
     """Board of maps to the folder of its stored sections: boards whose truth lies in another cohort than the fits'."""
     return {
-        board.name: COHORTS / load_protocol(board.protocol).task / board.cohort
+        board.name: COHORTS / run.protocols[board.protocol].task / board.cohort
         for board in run.boards
         if board.cohort != board.fitted_on
     }

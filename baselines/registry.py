@@ -13,7 +13,6 @@ import sys
 import traceback
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -21,7 +20,7 @@ from typing import Any, cast
 from baselines.expression.parts.sklearn_probe import is_sklearn_line, sklearn_model
 from protocols.contract import Card
 from protocols.errors import UserError, did_you_mean
-from protocols.registry import task_modules
+from protocols.registry import installed, own_tasks
 
 ENTRY_POINT_GROUP = "slide2omics.models"
 UNNAMED = "(given)"
@@ -34,7 +33,7 @@ SKLEARN = "baselines.expression.parts.sklearn_probe"
 def built_in() -> dict[str, str]:
     """Name of every built-in model to its module."""
     found: dict[str, str] = {}
-    for task in task_modules():
+    for task in own_tasks():
         for path in sorted((HERE / task).glob("*.py")):
             if path.stem != "__init__":
                 if path.stem in found:
@@ -53,23 +52,8 @@ def known_models(adapters: Mapping[str, str]) -> dict[str, str]:
 
     An installed package that brings the name of a built-in is an error: nothing overrides anything in silence.
     """
-    known = dict(built_in())
-    for point in _installed():
-        if point.name in known:
-            raise UserError(
-                f"model {point.name!r} is brought by {known[point.name]} and by {point.value}",
-                where=f"entry points {ENTRY_POINT_GROUP}",
-                expected="one of each name",
-                remedy="uninstall one of them, or name the one you mean under adapters",
-            )
-        known[point.name] = point.value
-    return {**known, **adapters}
-
-
-@cache
-def _installed() -> tuple[EntryPoint, ...]:
-    """Models of installed packages. Looking for them opens a file of every distribution, so it is done once."""
-    return tuple(entry_points(group=ENTRY_POINT_GROUP))
+    brought = installed(ENTRY_POINT_GROUP, built_in(), "model")
+    return {**built_in(), **{name: point.value for name, point in brought.items()}, **adapters}
 
 
 def is_outside(name: str, adapters: Mapping[str, str]) -> bool:

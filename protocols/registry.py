@@ -27,8 +27,12 @@ T = TypeVar("T")
 
 def task_modules() -> dict[str, str]:
     """Name of every task to the module that declares it; nothing of it is imported."""
-    own = {path.parent.name: f"protocols.{path.parent.name}.task" for path in sorted(HERE.glob("*/task.py"))}
-    return _with_installed(own, "slide2omics.tasks", "task")
+    return _with_installed(own_tasks(), "slide2omics.tasks", "task")
+
+
+def own_tasks() -> dict[str, str]:
+    """The tasks of this package."""
+    return {path.parent.name: f"protocols.{path.parent.name}.task" for path in sorted(HERE.glob("*/task.py"))}
 
 
 def protocol_modules() -> dict[str, str]:
@@ -46,7 +50,7 @@ def reader_modules(task: str) -> dict[str, str]:
 def load_task(name: str) -> Task:
     """The task of that name; an unknown one fails with the nearest."""
     found: Task = _load(_found(name, task_modules(), "task"), "TASK", Task)
-    return found
+    return _named(found, name, found.name)
 
 
 def load_protocol(name: str) -> Protocol:
@@ -54,7 +58,7 @@ def load_protocol(name: str) -> Protocol:
     if name.endswith(".py"):
         return _object(_module_of_file(Path(name)), "PROTOCOL", Protocol, name)
     found: Protocol = _load(_found(name, protocol_modules(), "protocol"), "PROTOCOL", Protocol)
-    return found
+    return _named(found, name, found.name)
 
 
 def start_of_protocol(name: str) -> str | Path:
@@ -64,7 +68,7 @@ def start_of_protocol(name: str) -> str | Path:
 
 def load_reader(task: str, name: str) -> Reader:
     found: Reader = _load(_found(name, reader_modules(task), f"reader of the task {task}"), "READER", Reader)
-    return found
+    return _named(found, f"{task}.{name}", f"{found.task}.{found.name}")
 
 
 def module_of(target: str) -> str:
@@ -81,18 +85,30 @@ def _installed(group: str) -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=group))
 
 
-def _with_installed(own: Mapping[str, str], group: str, kind: str) -> dict[str, str]:
-    found = dict(own)
+def installed(group: str, own: Mapping[str, str], kind: str) -> dict[str, EntryPoint]:
+    """What installed packages bring in a group, by name; ``own``: names that are taken, and who has them."""
+    found: dict[str, EntryPoint] = {}
     for point in _installed(group):
-        if point.name in found:
+        other = found.get(point.name)
+        if point.name in own or other is not None:
+            holder = own[point.name] if other is None else f"{other.value} ({package_of(other)})"
             raise UserError(
-                f"{kind} {point.name!r} is brought by {found[point.name]} and by {point.value}",
+                f"{kind} {point.name!r} is brought by {holder} and by {point.value} ({package_of(point)})",
                 where=f"entry points {group}",
                 expected="one of each name",
-                remedy="uninstall one of them",
+                remedy=f"`pip uninstall {package_of(point)}`, or have it choose another name",
             )
-        found[point.name] = point.value
+        found[point.name] = point
     return found
+
+
+def package_of(point: EntryPoint) -> str:
+    """The distribution that brings an entry point."""
+    return point.dist.name if point.dist is not None else point.module
+
+
+def _with_installed(own: Mapping[str, str], group: str, kind: str) -> dict[str, str]:
+    return {**own, **{name: point.value for name, point in installed(group, own, kind).items()}}
 
 
 def _found(name: str, known: Mapping[str, str], kind: str) -> str:
@@ -106,10 +122,35 @@ def _found(name: str, known: Mapping[str, str], kind: str) -> str:
     return known[name]
 
 
+def _named(found: T, name: str, own: str) -> T:
+    """Folders and records carry the object's own name: it must be the one by which it was asked for."""
+    if name != own:
+        raise UserError(
+            f"it is named {own!r}", where=f"what brings {name!r}", expected=f"the name {name!r}",
+            remedy="give both the same name",
+        )  # fmt: skip
+    return found
+
+
 @cache
 def _load(target: str, attribute: str, kind: type[T]) -> T:
     place, _, given = target.partition(":")
-    return _object(importlib.import_module(place), given or attribute, kind, place)
+    return _object(_module(place, kind), given or attribute, kind, place)
+
+
+def _module(place: str, kind: type[Any]) -> Any:
+    """Our own module that does not import is a defect and keeps its traceback; a package's is its author's to mend."""
+    if place.partition(".")[0] == __name__.partition(".")[0]:
+        return importlib.import_module(place)
+    try:
+        return importlib.import_module(place)
+    except Exception as error:
+        raise UserError(
+            f"{type(error).__name__}: {error}",
+            where=place,
+            expected=f"a {kind.__name__.lower()} that imports",
+            remedy="mend the package that brings it, or uninstall it",
+        ) from error
 
 
 def _object(module: Any, attribute: str, kind: type[T], where: object) -> T:

@@ -48,14 +48,20 @@ class Config(Strict):
         return self.seeds[0]
 
     def settings(self, *parts: str, seed: int | None = None) -> Settings:
-        """What models are handed; weights and encoders of the named parts alone, so others' do not re-run this one."""
+        """What models are handed; weights and encoders of the named parts alone, so others' do not re-run this one.
+
+        An encoder that an installed package brings is among them: it is data like one of the run's file.
+        """
+        from baselines.encoders.entries import entry_of
+
+        encoders = {part: entry_of(part, self.encoders) for part in parts}
         return Settings(
             profile=self.profile,
             seed=self.seed if seed is None else seed,
             device=resolve_device(self.device),
             threads=self.threads,
             weights={part: self.weights[part] for part in parts if part in self.weights},
-            encoders={part: self.encoders[part] for part in parts if part in self.encoders},
+            encoders={part: dict(entry) for part, entry in encoders.items() if entry is not None},
         )
 
 

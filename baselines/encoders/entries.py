@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +18,7 @@ from baselines.encoders.spec import IMAGENET, EncoderSize, EncoderSpec, Triple
 from baselines.encoders.table import ENCODERS
 from protocols.contract import Settings
 from protocols.errors import UserError, did_you_mean
+from protocols.registry import installed, package_of
 
 ENTRY_POINT_GROUP = "slide2omics.encoders"
 
@@ -88,46 +89,62 @@ def encoder_from_entry(name: str, values: Mapping[str, Any]) -> EncoderSpec:
 
 def encoder_spec(name: str, settings: Settings | None = None) -> EncoderSpec:
     """The encoder of that name; an unknown one fails with the nearest."""
-    given = settings.encoders if settings else {}
-    if name in given:
-        return encoder_from_entry(name, given[name])
-    installed = _installed()
-    if name in installed:
-        return encoder_from_entry(name, installed[name])
+    given = entry_of(name, settings.encoders if settings else {})
+    if given is not None:
+        return encoder_from_entry(name, given)
     if name in ENCODERS:
         return ENCODERS[name]
     raise UserError(
         f"unknown encoder {name!r}",
         where="encoders",
         expected="a known encoder",
-        remedy=did_you_mean(name, (*ENCODERS, *installed, *given)),
+        remedy=did_you_mean(name, (*ENCODERS, *_points(), *(settings.encoders if settings else ()))),
     )
+
+
+def entry_of(name: str, entries: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """An encoder that is data: of the run's file or of an installed package; None: it is no such encoder.
+
+    Only the package that brings the name that is asked for is imported.
+    """
+    return entries[name] if name in entries else _brought(name) if name in _points() else None
 
 
 def weights_of(name: str, settings: Settings) -> Mapping[str, str] | None:
     """Where the encoder's weights are: ``weights`` of the run's file, or of its own entry; None: a random start."""
     if name in settings.weights:
         return settings.weights[name]
-    found: Mapping[str, str] | None = {**_installed(), **settings.encoders}.get(name, {}).get("weights")
+    found: Mapping[str, str] | None = (entry_of(name, settings.encoders) or {}).get("weights")
     return found
 
 
 def known_encoders(entries: Mapping[str, Any]) -> list[str]:
     """Every name that a card may give, each checked."""
     for name, values in entries.items():
+        if name in _points():
+            raise UserError(
+                f"{name!r} is an encoder of the package {package_of(_points()[name])}",
+                where="encoders",
+                expected="a name of its own",
+                remedy="rename it",
+            )
         encoder_from_entry(name, values)
-    return [*ENCODERS, *_installed(), *entries]
+    return [*ENCODERS, *_points(), *entries]
 
 
 @cache
-def _installed() -> dict[str, dict[str, Any]]:
+def _points() -> dict[str, EntryPoint]:
     """Encoders of installed packages: an entry point's value leads to a mapping like one of the run's file."""
-    found: dict[str, dict[str, Any]] = {}
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        if point.name in found or point.name in ENCODERS:
-            raise UserError(
-                f"encoder {point.name!r} is brought twice", where=point.value, expected="one of each name",
-                remedy="uninstall one of them",
-            )  # fmt: skip
-        found[point.name] = dict(point.load())
-    return found
+    return installed(ENTRY_POINT_GROUP, dict.fromkeys(ENCODERS, "the table"), "encoder")
+
+
+@cache
+def _brought(name: str) -> dict[str, Any]:
+    point = _points()[name]
+    try:
+        return dict(point.load())
+    except Exception as error:
+        raise UserError(
+            f"{type(error).__name__}: {error}", where=point.value, expected=f"the entry of encoder {name}",
+            remedy=f"mend the package {package_of(point)}, or uninstall it",
+        ) from error  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import torch
@@ -15,7 +17,7 @@ from baselines.encoders.entries import encoder_spec
 from baselines.encoders.spec import EncoderSpec
 from past_model.timm_import import import_timm
 from protocols.contract import Settings
-from protocols.errors import UserError, look_up
+from protocols.errors import UserError, did_you_mean, look_up
 from protocols.seeds import derive_seed
 
 
@@ -110,13 +112,12 @@ def _resnet_layer3(spec: EncoderSpec, kwargs: Mapping[str, Any]) -> nn.Module:
 def _built(spec: EncoderSpec, kwargs: Mapping[str, Any]) -> nn.Module:
     """What somebody's own function returns; its file is run by the process that embeds with it and by no other."""
     place, _, name = spec.build.rpartition(":")
-    module_spec = importlib.util.spec_from_file_location(f"slide2omics_encoder_{spec.name}", place)
-    if module_spec is None or module_spec.loader is None or not Path(place).is_file():
+    module = _module_of_file(spec, place) if place.endswith(".py") else _module_of_package(spec, place)
+    if not callable(getattr(module, name, None)):
         raise UserError(
-            "no such file", where=f"encoders.{spec.name}.build", expected="file.py:function", remedy="mend it"
-        )
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
+            f"no function {name!r}", where=place, expected=f"what builds encoder {spec.name}",
+            remedy=did_you_mean(name, [key for key, value in vars(module).items() if callable(value)]),
+        )  # fmt: skip
     network = getattr(module, name)(**kwargs)
     if not isinstance(network, nn.Module):
         raise UserError(
@@ -126,6 +127,27 @@ def _built(spec: EncoderSpec, kwargs: Mapping[str, Any]) -> nn.Module:
             remedy="return one",
         )
     return network
+
+
+def _module_of_file(spec: EncoderSpec, place: str) -> ModuleType:
+    module_spec = importlib.util.spec_from_file_location(f"slide2omics_encoder_{spec.name}", place)
+    if module_spec is None or module_spec.loader is None or not Path(place).is_file():
+        raise UserError(
+            "no such file", where=f"encoders.{spec.name}.build", expected="file.py:function", remedy="mend it"
+        )
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    return module
+
+
+def _module_of_package(spec: EncoderSpec, place: str) -> ModuleType:
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"no module {place!r} ({error})", where=f"encoders.{spec.name}.build",
+            expected="file.py:function or package.module:function", remedy="install it, or mend the entry",
+        ) from None  # fmt: skip
 
 
 BUILDERS: dict[str, Callable[[EncoderSpec, Mapping[str, Any]], nn.Module]] = {

@@ -9,7 +9,7 @@ from protocols.cards import card_problems
 from protocols.contract import Card, Settings
 from protocols.contract_checks import CheckResult, results_of
 from protocols.errors import UserError
-from protocols.registry import load_task
+from protocols.registry import load_protocol, load_task
 from suite.config import Config
 
 
@@ -22,6 +22,7 @@ def check(name: str, config: Config | None, settings: Settings | None = None) ->
     from baselines.registry import UNNAMED, load_model_class
     from suite.engine.facts import task_facts
 
+    files = [load_protocol(listed) for listed in (config.protocols if config else ()) if listed.endswith(".py")]
     adapters = dict(config.adapters) if config else {}
     given = ":" in name or "@" in name
     if given:
@@ -33,9 +34,9 @@ def check(name: str, config: Config | None, settings: Settings | None = None) ->
         return
     yield CheckResult("the model can be imported", "")
     card: Card = model_class.card
-    problems = card_problems(card, tasks=task_facts(), encoders=known_encoders(config.encoders if config else {}))
+    tasks = task_facts(files)
+    problems = card_problems(card, tasks=tasks, encoders=known_encoders(config.encoders if config else {}))
     yield CheckResult("the card conforms: its kind, task, needs, encoder and claims are known", "; ".join(problems))
-    tasks = task_facts()
     if card.task not in tasks:
         return
     checks = load_task(card.task).checks(model_class, card.name if given else name, settings or Settings())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from protocols.cards import TaskFacts
+from protocols.protocol import Protocol
 from protocols.registry import load_protocol, load_task, protocol_modules, task_modules
 
 
-def task_facts() -> dict[str, TaskFacts]:
-    protocols = [load_protocol(name) for name in protocol_modules()]
+def task_facts(more: Iterable[Protocol] = ()) -> dict[str, TaskFacts]:
+    """``more``: protocols that a run's file brings as files."""
+    protocols = [*(load_protocol(name) for name in protocol_modules()), *more]
     return {
         name: TaskFacts(
             needs=load_task(name).needs,

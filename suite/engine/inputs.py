@@ -64,7 +64,7 @@ def run_inputs(run: Run) -> dict[Place, Embedded]:
             item = EmbedItem(config, run.root, request.task, request.name, seed, folders, derived, cohort.hash)
             weight = sum(sets.values()) * len(served)
             # A network that somebody else's file builds is built by a process that does nothing else.
-            alone = any("build" in entry for name, entry in run.config.encoders.items() if name in served)
+            alone = any("build" in entry for entry in run.config.settings(*served).encoders.values())
             items.append(Job(item, weight=float(weight), alone=alone))
     for _ in run_jobs(embed_cohort, items, run.config.workers):
         pass

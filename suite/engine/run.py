@@ -16,7 +16,7 @@ from protocols.errors import UserError, did_you_mean
 from protocols.manifest import card_of
 from protocols.names import safe_name, safe_names
 from protocols.protocol import Board, Protocol
-from protocols.registry import load_protocol, load_reader, load_task, start_of_protocol, task_modules
+from protocols.registry import load_protocol, load_reader, load_task, protocol_modules, start_of_protocol, task_modules
 from protocols.task import CohortRequest, Task
 from suite.config import Config, validated
 
@@ -47,9 +47,17 @@ class Run:
     @cached_property
     def protocols(self) -> dict[str, Protocol]:
         """The listed protocols by name, in order; a protocol may be a file."""
-        found = [load_protocol(listed) for listed in self.config.protocols]
-        safe_names([one.name for one in found], kind="protocol", where="protocols")
-        return {one.name: one for one in found}
+        found: dict[str, Protocol] = {}
+        for listed in self.config.protocols:
+            one = load_protocol(listed)
+            if one.name in found or (listed != one.name and one.name in protocol_modules()):
+                raise UserError(
+                    f"its protocol is named {one.name!r}, as another is", where=listed,
+                    expected="a name of its own", remedy="rename it in that file",
+                )  # fmt: skip
+            found[one.name] = one
+        safe_names(found, kind="protocol", where="protocols")
+        return found
 
     @cached_property
     def starts(self) -> dict[str, str | Path]:
@@ -173,7 +181,7 @@ class Run:
     def _facts(self) -> Any:
         from suite.engine.facts import task_facts
 
-        return task_facts()
+        return task_facts(self.protocols.values())
 
     def model(self, name: str) -> ModelEntry:
         """One model's entry; of a model from outside the card is read by a process of its own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from baselines import registry
 from baselines.registry import built_in, is_outside, load_model_class, start_of
 from protocols.errors import UserError
+from tests.entry_points import install
 
 ROOT = Path(__file__).parents[2]
 GOOD = """
@@ -62,7 +63,7 @@ def test_a_module_and_an_adapter_that_hides_a_built_in(tmp_path: Path) -> None:
 
 def test_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint("theirs", "baselines.expression.plip:PLIP", registry.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(registry, "_installed", lambda: EntryPoints([point]))
+    install(monkeypatch, point)
     assert is_outside("theirs", {})
     with pytest.raises(UserError, match="its card is named 'plip'"):
         load_model_class("theirs", {}, ROOT)
@@ -70,7 +71,7 @@ def test_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_installed_model_may_not_take_a_built_ins_name(monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint("plip", "their_package:PLIP", registry.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(registry, "_installed", lambda: EntryPoints([point]))
+    install(monkeypatch, point)
     with pytest.raises(UserError, match=r"'plip' is brought by baselines\.expression\.plip and by their_package:PLIP"):
         load_model_class("plip", {}, ROOT)
 

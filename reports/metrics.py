@@ -60,6 +60,15 @@ def headed(metric: Metric) -> str:
     return f"{metric.axis} ↓" if metric.higher_is_better is False else metric.axis
 
 
+KINDS = {"oracle": 0, "model": 1, "control": 2}
+
+
+def best_first(record: ScoreRecord) -> tuple[int, float, str]:
+    """A key that sorts the cells of a figure: the oracle, models by the headline's own direction, controls."""
+    mean, sign = record.headline.mean, metrics_of([record]).sign
+    return KINDS.get(record.kind, KINDS["model"]), float("inf") if mean is None else -sign * mean, record.model
+
+
 def metrics_of(records: Sequence[ScoreRecord]) -> BoardMetrics:
     """The metrics of one board's records.
 

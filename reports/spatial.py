@@ -14,6 +14,7 @@ from protocols.records import UNITS_FILE, ScoreRecord
 from protocols.spatial.store import SectionsStore
 from reports.cells import titles_by_model
 from reports.co_expression import co_expression_figure
+from reports.metrics import best_first
 from reports.spatial_page import SCORES, SectionMaps
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ def spatial_cells(cells: Cells) -> list[tuple[ScoreRecord, Path]]:
     found = [
         (record, folder) for record, folder in cells if record.cohort.get("unit") == TILE and record.status == "scored"
     ]
-    order = {"oracle": 0, "model": 1, "control": 2}
-    return sorted(found, key=lambda cell: (order.get(cell[0].kind, 1), -(cell[0].headline.mean or 0.0), cell[0].model))
+    return sorted(found, key=lambda cell: best_first(cell[0]))
 
 
 def _titled(cells: Cells) -> list[tuple[str, ScoreRecord, Path]]:

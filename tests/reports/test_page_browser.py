@@ -124,6 +124,8 @@ def test_columns_sort_by_keyboard_with_missing_values_last(shown: Any) -> None:
     assert _models(shown)[-1] == "Shuffled labels", "it has no ARI"
     assert _sort(shown, "ari") == "ascending"
     assert _models(shown)[-1] == "Shuffled labels", "missing stays last in both directions"
+    assert _sort(shown, "mse_per_slide") == "ascending", "less is better"
+    assert _models(shown)[0] == "Oracle"
     assert _sort(shown, "rank") == "ascending"
     assert _models(shown) == ranked
 

@@ -175,6 +175,16 @@ def test_entry_points_are_those_that_are_looked_for() -> None:
     assert all(f'"{group}"' in code for group in groups)
 
 
+def test_architecture_shows_the_stages_and_the_files_of_a_task() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    picture = text.partition("```\n")[2].partition("```")[0]
+    stages = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+    assert re.findall(rf"(?:► |^ {{16}})({'|'.join(stages)}) ", picture, re.MULTILINE)[: len(stages)] == stages
+    files = re.findall(r"`(\w+\.py)`", text.partition("### What a task is")[2].partition("\n## ")[0])
+    assert len(files) > 15
+    assert [name for name in files if not list((ROOT / "protocols").glob(f"*/{name}"))] == []
+
+
 def test_links_lead_somewhere() -> None:
     for path in pages():
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):

@@ -182,7 +182,7 @@ def test_a_table_handed_in_takes_its_place(handed_in: tuple[Checkout, str]) -> N
 def test_what_it_brings_is_in_the_keys(checkout: Checkout) -> None:
     """Its encoder is data of the run like one of the run's file, its code is code that answers depend on."""
     key = {name: f"other_patients/toy/{name}/0" for name in ("fraction_ridge", "fraction_mean")}
-    before = plan_of(checkout)
+    before = told_plan(checkout)
     with edited(checkout, "encoder.py", '"dim": 8, "kwargs": {"filters": 8}', '"dim": 6, "kwargs": {"filters": 6}'):
         after = plan_of(checkout)
     assert after["read"] == before["read"]
@@ -206,6 +206,10 @@ def edited(checkout: Checkout, name: str, old: str, new: str) -> Iterator[None]:
 def plan_of(checkout: Checkout) -> dict[str, Any]:
     """What each stage depends on now."""
     checkout.suite("stage", "plan")
+    return told_plan(checkout)
+
+
+def told_plan(checkout: Checkout) -> dict[str, Any]:
     return {path.stem: json.loads(path.read_text()) for path in (checkout.folder / "runs" / "plan").glob("*.json")}
 
 

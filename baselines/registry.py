@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from baselines.expression.parts.sklearn_probe import is_sklearn_line, sklearn_model
+from baselines.on_encoder import is_encoder_line, on_encoder, parse_encoder_line
 from protocols.contract import Card
 from protocols.errors import UserError, did_you_mean
 from protocols.registry import installed, own_tasks
@@ -59,6 +60,8 @@ def known_models(adapters: Mapping[str, str]) -> dict[str, str]:
 def is_outside(name: str, adapters: Mapping[str, str]) -> bool:
     """Whether somebody else's code would be imported."""
     target = _target(name, adapters)
+    if is_encoder_line(target):
+        return is_outside(_base(target, name, adapters)[0], adapters)
     return not is_sklearn_line(target) and target != built_in().get(name)
 
 
@@ -67,6 +70,8 @@ def start_of(name: str, adapters: Mapping[str, str], root: Path) -> str | Path:
     target = _target(name, adapters)
     if is_sklearn_line(target):
         return SKLEARN
+    if is_encoder_line(target):
+        return start_of(_base(target, name, adapters)[0], adapters, root)
     place = target.rpartition(":")[0] or target
     return (root / place).resolve() if place.endswith(".py") else place
 
@@ -74,13 +79,17 @@ def start_of(name: str, adapters: Mapping[str, str], root: Path) -> str | Path:
 def load_model_class(name: str, adapters: Mapping[str, str], root: Path) -> type[Any]:
     """The class behind ``name``.
 
-    ``adapters[name]`` may be ``path/to/file.py:Class`` (relative to ``root``), ``package.module:Class``, or a
-    scikit-learn line (``sklearn.linear_model:Ridge(alpha=10) @ uni``). A file that does not import, a class that is
-    not a model and a card with another name are :class:`UserError`; nothing is skipped in silence.
+    ``adapters[name]`` may be ``path/to/file.py:Class`` (relative to ``root``), ``package.module:Class``, a scikit-learn
+    line (``sklearn.linear_model:Ridge(alpha=10) @ uni``), or a known model on another encoder (``mcat_uni @ my_vit``).
+    A file that does not import, a class that is not a model and a card with another name are :class:`UserError`;
+    nothing is skipped in silence.
     """
     target = _target(name, adapters)
     if is_sklearn_line(target):
         return cast(type[Any], sklearn_model(target, name))
+    if is_encoder_line(target):
+        model, encoder = _base(target, name, adapters)
+        return on_encoder(load_model_class(model, adapters, root), encoder, name)
     if target == built_in().get(name):
         module = _load_module(target, name)
         return _checked(module, _only_class(module, name), name)
@@ -89,7 +98,7 @@ def load_model_class(name: str, adapters: Mapping[str, str], root: Path) -> type
         raise UserError(
             f"cannot read {target!r}",
             where=f"model {name}",
-            expected="file.py:Class, package.module:Class or package.module:Regressor @ encoder",
+            expected="file.py:Class, package.module:Class, model @ encoder or package.module:Regressor @ encoder",
             remedy="mend the entry",
         )
     module = _load_file(root / place, name) if place.endswith(".py") else _load_module(place, name)
@@ -104,6 +113,17 @@ def _target(name: str, adapters: Mapping[str, str]) -> str:
             remedy=did_you_mean(name, known),
         )  # fmt: skip
     return known[name]
+
+
+def _base(target: str, name: str, adapters: Mapping[str, str]) -> tuple[str, str]:
+    """Model and encoder of a line; the model is one by itself and no line again."""
+    model, encoder = parse_encoder_line(target, where=f"model {name}")
+    if "@" in _target(model, adapters):
+        raise UserError(
+            f"{model} is itself a line with an encoder", where=f"model {name}", expected="a model by itself",
+            remedy=f"write its own line, with @ {encoder}",
+        )  # fmt: skip
+    return model, encoder
 
 
 def _only_class(module: ModuleType, name: str) -> str:

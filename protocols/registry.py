@@ -13,6 +13,7 @@ import importlib.util
 import sys
 from collections.abc import Mapping
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,7 +57,7 @@ def load_task(name: str) -> Task:
 def load_protocol(name: str) -> Protocol:
     """The protocol of that name, or of a file: ``path/to/file.py`` holds one ``PROTOCOL``."""
     if name.endswith(".py"):
-        return _object(_module_of_file(Path(name)), "PROTOCOL", Protocol, name)
+        return _object(_module_of_file(Path(name).resolve()), "PROTOCOL", Protocol, name)
     found: Protocol = _load(_found(name, protocol_modules(), "protocol"), "PROTOCOL", Protocol)
     return _named(found, name, found.name)
 
@@ -166,7 +167,7 @@ def _object(module: Any, attribute: str, kind: type[T], where: object) -> T:
 def _module_of_file(path: Path) -> Any:
     if not path.is_file():
         raise UserError("no such file", where=path, expected="the file of a protocol", remedy="mend its path")
-    name = f"slide2omics_protocol_{path.stem}"
+    name = f"slide2omics_protocol_{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UserError("not importable", where=path, expected="a Python file", remedy="name a .py file")

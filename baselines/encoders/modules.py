@@ -90,7 +90,19 @@ class ConchVision(nn.Module):
 
 
 def _timm(spec: EncoderSpec, kwargs: Mapping[str, Any]) -> nn.Module:
-    return cast(nn.Module, import_timm().create_model(spec.timm_name, pretrained=False, **kwargs))
+    timm = import_timm()
+    if not timm.is_model(spec.timm_name):
+        raise UserError(
+            f"timm has no model {spec.timm_name!r}", where=f"encoder {spec.name}", expected="a name of timm",
+            remedy=did_you_mean(spec.timm_name, timm.list_models()),
+        )  # fmt: skip
+    try:
+        return cast(nn.Module, timm.create_model(spec.timm_name, pretrained=False, **kwargs))
+    except TypeError as error:
+        raise UserError(
+            f"{spec.timm_name}: {error}", where=f"encoder {spec.name}", expected="what timm's model takes",
+            remedy="mend its kwargs",
+        ) from error  # fmt: skip
 
 
 def _ctranspath(spec: EncoderSpec, kwargs: Mapping[str, Any]) -> nn.Module:

@@ -177,7 +177,9 @@ def load_strictly(network: nn.Module, state: State, spec: EncoderSpec, *, where:
                 f"{key} has shape {tuple(value.shape)}",
                 where=where,
                 expected=f"{tuple(own[key].shape)}",
-                remedy="published weights fit profile: full (mini scales the architecture down)",
+                remedy="name the model that the weights are of (timm, kwargs)"
+                if spec.full == spec.mini
+                else "published weights fit profile: full (mini scales the architecture down)",
             )
     network.load_state_dict(kept, strict=False)
 

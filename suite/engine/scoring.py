@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -124,11 +125,32 @@ def fill_average(
     return _written(folder, record, scored)
 
 
+def refuse_other_headline(protocol: Protocol, scored: Scored) -> None:
+    """A board says what its numbers are in the protocol's words: they must be those of what the task ranks by."""
+    mean, told = scored.headline.mean, scored.summary
+    if protocol.headline.key in told and _same(told[protocol.headline.key], mean):
+        return
+    fitting = [one.key for one in protocol.metrics if one.key in told and _same(told[one.key], mean)]
+    raise UserError(
+        f"its first metric is {protocol.headline.key!r}, and the task {protocol.task} ranks by another",
+        where=f"protocol {protocol.name}",
+        expected=" or ".join(fitting) or "what the task's score calls its headline",
+        remedy="list that one first",
+    )
+
+
+def _same(a: float | None, b: float | None) -> bool:
+    """Two ways of summing may differ in the last digits."""
+    return a is b if a is None or b is None else math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
+
+
 def record_of(
     task: Task, question: Question, told: Manifest, hashes: Mapping[str, str], scored: Scored | None
 ) -> ScoreRecord:
     excluded: list[Exclusion] = [*(task.excluded(question) if task.excluded else []), *question.split.excluded]
     protocol = question.protocol
+    if scored is not None:
+        refuse_other_headline(protocol, scored)
     return ScoreRecord(
         protocol=protocol.name,
         protocol_version=told.version,

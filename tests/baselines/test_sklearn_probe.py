@@ -31,7 +31,6 @@ def test_line_is_taken_apart_without_evaluation() -> None:
         ("sklearn.linear_model.Ridge @ uni", "cannot read"),
         ("sklearn.linear_model:Ridge(alfa=1) @ uni", "did you mean 'alpha'"),
         ("sklearn.linear_model:Rigde @ uni", "did you mean 'Ridge'"),
-        ("sklearn.linear_model:Ridge @ uno", "did you mean 'uni'"),
         ("sklearn.linear_modell:Ridge @ uni", "no module"),
         ("sklearn.preprocessing:StandardScaler @ uni", "no regressor"),
     ],

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from baselines.encoders.entries import encoder_spec
+from baselines.encoders.table import ENCODERS
 from baselines.expression.parts.ridge import missingness_groups, standardisation
 from protocols.contract import Card, FloatArray, Inputs, TrainingData
 from protocols.errors import UserError, did_you_mean
@@ -30,7 +30,9 @@ class SklearnLine:
 
 
 def is_sklearn_line(spec: str) -> bool:
-    return "@" in spec
+    """A regressor's place before the ``@``; a model's name there has no colon (:mod:`baselines.on_encoder`)."""
+    before, at, _ = spec.partition("@")
+    return bool(at) and ":" in before
 
 
 def parse_line(spec: str, *, where: object) -> SklearnLine:
@@ -49,18 +51,19 @@ def parse_line(spec: str, *, where: object) -> SklearnLine:
 
 
 def sklearn_model(spec: str, name: str) -> type[SklearnProbe]:
-    """A model class called ``name`` from one line; everything that can be wrong with the line is found here."""
+    """A model class called ``name`` from one line; everything that can be wrong with the line is found here, but for
+    its encoder: whether the run has one of that name is asked of every card alike."""
     where = f"model {name}"
     line = parse_line(spec, where=where)
-    encoder_spec(line.encoder)
+    known = ENCODERS.get(line.encoder)
     _regressor_class(line, where=where)
     card = Card(
         name=name,
         title=f"{line.name} on {line.encoder}",
         summary=f"Frozen {line.encoder} embedding, standardised, then {spec.split('@')[0].strip()}.",
-        licence=encoder_spec(line.encoder).licence,
+        licence=known.licence if known else "",
         encoder=line.encoder,
-        training_overlap=encoder_spec(line.encoder).training_overlap,
+        training_overlap=known.training_overlap if known else "unknown",
     )
     return type("SklearnProbe_" + re.sub(r"\W", "_", name), (SklearnProbe,), {"card": card, "line": line})
 

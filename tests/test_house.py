@@ -10,12 +10,15 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from baselines.registry import built_in
+from protocols.contract import Card
 from protocols.protocol import Board, Protocol
 from protocols.registry import load_protocol, load_task, protocol_modules, reader_modules, task_modules
 from protocols.settings import CohortEntry
@@ -23,6 +26,7 @@ from protocols.splits import Fold
 from protocols.task import Part, Question, Task
 from suite import places
 from suite.engine.closure import FLOORS, closure_of
+from suite.engine.submit import NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {
@@ -64,8 +68,9 @@ def imported(tree: ast.AST) -> set[str]:
     return names
 
 
-def imported_by(path: Path) -> set[str]:
-    return imported(ast.parse(path.read_text()))
+@cache
+def imported_by(path: Path) -> frozenset[str]:
+    return frozenset(imported(ast.parse(path.read_text())))
 
 
 def tasks() -> list[Task]:
@@ -144,7 +149,7 @@ def test_scoring_cannot_reach_torch(name: str) -> None:
     task = load_task(name)
     for part in (task.open_store, task.audit, task.score, task.describe, task.average, task.excluded):
         if part is not None:
-            assert not torch_of(set(closure_of(part.module).libraries)), part.target
+            assert not torch_of(closure_of(part.module).libraries), part.target
 
 
 def test_importing_every_module_of_protocols_brings_no_torch() -> None:
@@ -220,12 +225,12 @@ def test_the_engine_names_no_field_and_no_column_of_one_task() -> None:
 def words_of(task: Task) -> set[str]:
     """Keys of a task in the run's file, and columns of a table that is handed in, that not every task has."""
     keys = {*task.cohort.model_fields, *task.settings.model_fields} - set(CohortEntry.model_fields)
-    return keys | {*task.columns, *task.names}
+    return keys | ({*task.columns, *task.names} - set(NAMES))
 
 
 def words_of_all() -> set[str]:
     """What every task has: fields of what the engine hands about, and folders of a run."""
-    bundles = (Task, Protocol, Board, Question, Fold)
+    bundles = (Task, Protocol, Board, Question, Fold, Card)
     return {one.name for bundle in bundles for one in fields(bundle)} | {
         place.name for place in vars(places).values() if isinstance(place, Path)
     }
@@ -264,7 +269,7 @@ def parts_of(task: Task) -> list[Part]:
     return [value for one in fields(task) if isinstance(value := getattr(task, one.name), Part)]
 
 
-def torch_of(names: set[str]) -> set[str]:
+def torch_of(names: Collection[str]) -> set[str]:
     return {name.split(".")[0] for name in names} & TORCH
 
 

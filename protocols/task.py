@@ -252,7 +252,9 @@ class Task:
     notices: Part | None = None
     boards_in: Part | None = None
     columns: tuple[str, ...] = ()
-    """Columns that a stranger's table must have, whatever its protocol."""
+    """Columns that a stranger's table must have, whatever its protocol; they hold names."""
+    names: tuple[str, ...] = ()
+    """Further columns of such a table that hold names: they are read as text, whatever they look like."""
     by_folder: bool = False
     """Answers are handed in as a folder and not as a table."""
 

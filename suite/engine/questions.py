@@ -8,6 +8,7 @@ from pathlib import Path
 
 from protocols.protocol import Board, Protocol
 from protocols.sealed import read_seal
+from protocols.settings import CohortEntry
 from protocols.splits import Split, read_split
 from protocols.task import CohortRequest, Opened, Question, Task
 from suite.engine.run import Run
@@ -60,10 +61,14 @@ def _shown(request: CohortRequest, truth: bool) -> CohortRequest:
     return request if truth else replace(request, entry=_hidden(request.entry))
 
 
-def _hidden(entry: object) -> object:
-    """The entry without what only a phantom knows: its truth, and a registered twin if the task has such a thing."""
-    fields = {name: None for name in type(entry).model_fields if name in ("truth", "aligned")}  # type: ignore[attr-defined]
-    return entry.model_copy(update=fields)  # type: ignore[attr-defined]
+def _hidden(entry: CohortEntry) -> CohortEntry:
+    """The entry without what only a phantom knows, as its task declares it."""
+    known = {
+        name: None
+        for name, field in type(entry).model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("known_truth")
+    }
+    return entry.model_copy(update=known)
 
 
 @cache

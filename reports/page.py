@@ -99,14 +99,14 @@ def page(
         short=short_titles(boards),
         cohorts=sorted({f"{board.cohort.name}, {board.cohort.nature}" for board in boards}),
         profiles=sorted({board.profile for board in boards}),
-        steps=staircase(boards),
+        staircases=staircases(boards),
         matrices=[(own[0].metrics, own, matrix(own)) for own in _same_headline(boards)],
         pending=dict(pending or {}),
         claim_titles=CLAIM_TITLES,
         claims=[(claim, claim_cells(claim)) for claim in claims],
         style=style(),
         script=Markup("\n".join(_asset(name) for name in SCRIPTS)),
-        data=Markup(to_script(page_data(boards, maps, short_titles(boards), staircase(boards)))),
+        data=Markup(to_script(page_data(boards, maps, short_titles(boards), staircases(boards)))),
     )
 
 
@@ -153,15 +153,12 @@ def _shared_words(titles: Sequence[str]) -> int:
     return shared
 
 
-def staircase(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
-    """Boards of one cohort by several protocols of one task, in the protocols' order; empty where there is no such."""
-    for first in boards:
-        own = [
-            b for b in boards if (b.task, b.board) == (first.task, first.board) and b.metrics.key == first.metrics.key
-        ]
-        if len({board.protocol for board in own}) > 1:
-            return own
-    return []
+def staircases(boards: Sequence[Leaderboard]) -> list[list[Leaderboard]]:
+    """Boards of one cohort by several protocols of one task and headline, in the protocols' order; a list a cohort."""
+    groups: dict[tuple[str, str, str], list[Leaderboard]] = {}
+    for board in boards:
+        groups.setdefault((board.task, board.board, board.metrics.key), []).append(board)
+    return [own for own in groups.values() if len(own) > 1]
 
 
 def _same_headline(boards: Sequence[Leaderboard]) -> list[list[Leaderboard]]:

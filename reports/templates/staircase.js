@@ -1,8 +1,7 @@
-// The staircase: each model's headline from the easiest protocol to the hardest.
-function makeStaircase() {
-  const box = document.getElementById("stair-plot");
-  if (!box) return () => {};
-  const boards = DATA.staircase.map((name) => DATA.boards.find((board) => board.protocol === name));
+// The staircase of one cohort: each model's headline from protocol to protocol.
+function makeStaircase(figure, keys) {
+  const box = one(".stair-plot", figure);
+  const boards = keys.map((name) => DATA.boards.find((board) => board.protocol === name));
   const { axis: headline, nothing: zero } = boards[0];
   const lines = new Map();
   boards.forEach((board, step) => {
@@ -12,7 +11,7 @@ function makeStaircase() {
       lines.get(row.model).points.push({ step, row });
     }
   });
-  const select = document.getElementById("stair-model");
+  const select = one(".stair-model", figure);
   options(select, [["", "all"], ...[...lines].map(([name, line]) => [name, line.row.title])]);
 
   function render() {

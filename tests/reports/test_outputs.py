@@ -21,7 +21,7 @@ from reports.claims import all_claims
 from reports.data import boards_csv, boards_json, genes_csv, ranks_csv
 from reports.leaderboard import Leaderboard, build_leaderboards
 from reports.maps import cell_limit, encode_maps, read_maps
-from reports.page import page, short_titles
+from reports.page import page, short_titles, staircases
 from reports.tables import number
 from reports.terminal import print_leaderboards
 from reports.times import duration, memory, rate, times_csv, times_page
@@ -191,6 +191,27 @@ def test_every_warning_is_on_the_first_view_even_if_only_one_leaderboard_has_it(
     assert "Inter-patient: Only 2 patients" in overview.replace("\n", " ")
     head = page(boards, [], {}).split('role="tablist"')[0]
     assert "say nothing about the published models" in head
+
+
+def test_each_cohort_has_a_staircase_of_its_own() -> None:
+    records = [
+        replace(one, board=cohort) for cohort in ("first", "second") for one in synthetic.study(genes=3)
+        if (cohort, one.protocol) != ("second", "cross_cancer")
+    ]  # fmt: skip
+    alone = record(
+        "tcga_survival", metrics=synthetic.declared("tcga_survival")["metrics"], task="survival", board="first"
+    )
+    boards = _boards([*records, alone])
+    wanted = [
+        ["intra_patient-first", "inter_patient-first", "cross_cancer-first"],
+        ["intra_patient-second", "inter_patient-second"],
+    ]
+    assert [[board.key for board in steps] for steps in staircases(boards)] == wanted
+    text = page(boards, [], {})
+    data = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    assert data["staircases"] == wanted
+    assert text.count('<div class="plot stair-plot">') == 2, "one figure each, in the same order"
+    assert staircases(_boards([alone])) == []
 
 
 def test_short_titles_lose_only_the_shared_end() -> None:

@@ -196,10 +196,10 @@ def test_tabs_work_by_keyboard_and_the_staircase_highlights(shown: Any) -> None:
 
     shown.find_element("id", "tab-b0").send_keys(Keys.ARROW_LEFT)
     assert _panel(shown).get_attribute("id") == "overview"
-    before = _inside(shown, "#stair-plot")
+    before = _inside(shown, ".stair-plot")
     assert before.count("data-line") == 8
-    _choose(shown, "#stair-model", "uni")
-    assert _inside(shown, "#stair-plot").count("whisker") == 3
+    _choose(shown, ".stair-model", "uni")
+    assert _inside(shown, ".stair-plot").count("whisker") == 3
     shown.find_element("id", "tab-overview").send_keys(Keys.END)
     assert _panel(shown).get_attribute("id") == "guide"
     shown.find_element("id", "tab-claims").click()

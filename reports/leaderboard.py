@@ -143,8 +143,8 @@ def build_leaderboards(
 ) -> list[Leaderboard]:
     """One leaderboard a board, protocols in their own order, an average ahead of what it averages.
 
-    ``seed`` is for the paired bootstrap; ``missing``: board key to the listed models that have no record yet;
-    ``task_notices``: what each task has to say of a board's records.
+    ``seed``: the run's first, of the paired bootstrap and of the rows that are shown; ``missing``: board key to the
+    listed models that have no record yet; ``task_notices``: what each task has to say of a board's records.
     """
     found: dict[tuple[str, str], list[ScoreRecord]] = defaultdict(list)
     for record in records:
@@ -173,7 +173,7 @@ def _build(
     missing: Sequence[str],
     of_task: TaskNotices | None,
 ) -> Leaderboard:
-    firsts = _first_seeds(records)
+    firsts = _first_seeds(records, seed)
     scored = [record for record in firsts if record.status == "scored"]
     _refuse_mixed_data(scored)
     first, metrics = (scored or firsts)[0], metrics_of(records)
@@ -206,10 +206,10 @@ def _build(
     )
 
 
-def _first_seeds(records: Sequence[ScoreRecord]) -> list[ScoreRecord]:
-    """One record a model, in order: that of the seed that was listed first, which is the one most records have."""
+def _first_seeds(records: Sequence[ScoreRecord], seed: int) -> list[ScoreRecord]:
+    """One record a model, in order: that of ``seed``, which the run lists first, or of the least that is there."""
     found: dict[str, ScoreRecord] = {}
-    for record in sorted(records, key=lambda record: record.seed):
+    for record in sorted(records, key=lambda record: (record.seed != seed, record.seed)):
         found.setdefault(record.model, record)
     return [record for record in records if found[record.model] is record]
 

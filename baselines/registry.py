@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from baselines.expression.parts.sklearn_probe import is_sklearn_line, sklearn_model
 from protocols.contract import Card
-from protocols.errors import UserError, did_you_mean
+from protocols.errors import UserError, did_you_mean, remedy_for
 from protocols.registry import task_modules
 
 ENTRY_POINT_GROUP = "slide2omics.models"
@@ -51,16 +51,17 @@ def built_in() -> dict[str, str]:
 def known_models(adapters: Mapping[str, str]) -> dict[str, str]:
     """Every name that can be asked for and where it leads; the run's own adapters come first.
 
-    An installed package that brings the name of a built-in is an error: nothing overrides anything in silence.
+    An installed package that brings the name of a built-in is an error, but for a name that the run's own adapters
+    settle: nothing overrides anything in silence.
     """
     known = dict(built_in())
     for point in entry_points(group=ENTRY_POINT_GROUP):
-        if point.name in known:
+        if point.name in known and point.name not in adapters:
             raise UserError(
                 f"model {point.name!r} is brought by {known[point.name]} and by {point.value}",
                 where=f"entry points {ENTRY_POINT_GROUP}",
                 expected="one of each name",
-                remedy="uninstall one of them, or name the one you mean under adapters",
+                remedy=f"{remedy_for(point)}, or name the one that you mean under adapters",
             )
         known[point.name] = point.value
     return {**known, **adapters}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -34,6 +37,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
+
+
+def remedy_for(point: EntryPoint) -> str:
+    """What can be done about an installed package's name that is taken: what is built in cannot be uninstalled."""
+    brought_by = point.dist.name if point.dist else f"the package of {point.value}"
+    return f"uninstall {brought_by}, or give its entry point another name"
 
 
 def look_up(name: str, table: Mapping[str, T], *, kind: str, where: object) -> T:

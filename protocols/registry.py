@@ -17,7 +17,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from protocols.errors import UserError, did_you_mean
+from protocols.errors import UserError, did_you_mean, remedy_for
 from protocols.protocol import Protocol
 from protocols.task import Reader, Task
 
@@ -89,7 +89,7 @@ def _with_installed(own: Mapping[str, str], group: str, kind: str) -> dict[str, 
                 f"{kind} {point.name!r} is brought by {found[point.name]} and by {point.value}",
                 where=f"entry points {group}",
                 expected="one of each name",
-                remedy="uninstall one of them",
+                remedy=remedy_for(point),
             )
         found[point.name] = point.value
     return found

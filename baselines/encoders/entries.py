@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from baselines.encoders.spec import IMAGENET, EncoderSize, EncoderSpec, Triple
 from baselines.encoders.table import ENCODERS
 from protocols.contract import Settings
-from protocols.errors import UserError, did_you_mean
+from protocols.errors import UserError, did_you_mean, remedy_for
 
 ENTRY_POINT_GROUP = "slide2omics.encoders"
 
@@ -115,6 +115,11 @@ def weights_of(name: str, settings: Settings) -> Mapping[str, str] | None:
 def known_encoders(entries: Mapping[str, Any]) -> list[str]:
     """Every name that a card may give, each checked."""
     for name, values in entries.items():
+        if name in _installed():
+            raise UserError(
+                f"{name!r} is an encoder of an installed package", where="encoders", expected="a name of its own",
+                remedy="rename it",
+            )  # fmt: skip
         encoder_from_entry(name, values)
     return [*ENCODERS, *_installed(), *entries]
 
@@ -123,11 +128,13 @@ def known_encoders(entries: Mapping[str, Any]) -> list[str]:
 def _installed() -> dict[str, dict[str, Any]]:
     """Encoders of installed packages: an entry point's value leads to a mapping like one of the run's file."""
     found: dict[str, dict[str, Any]] = {}
+    brought_by = dict.fromkeys(ENCODERS, "the table of encoders")
     for point in entry_points(group=ENTRY_POINT_GROUP):
-        if point.name in found or point.name in ENCODERS:
+        if point.name in brought_by:
             raise UserError(
-                f"encoder {point.name!r} is brought twice", where=point.value, expected="one of each name",
-                remedy="uninstall one of them",
+                f"encoder {point.name!r} is brought by {brought_by[point.name]} and by {point.value}",
+                where=f"entry points {ENTRY_POINT_GROUP}", expected="one of each name", remedy=remedy_for(point),
             )  # fmt: skip
+        brought_by[point.name] = point.value
         found[point.name] = dict(point.load())
     return found

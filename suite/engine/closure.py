@@ -74,8 +74,10 @@ def closure_of(*starts: str | Path, declared: Sequence[Path] = (), roots: Sequen
         root, module = _root_of(start, known)
         if root not in known:
             known.append(root)
-        waiting += [(path, name, root) for path, name in _files_of(module, root)]
-        if not waiting:
+        # A file is itself, whatever else can be imported under its name.
+        files = ((start.resolve(), module),) if isinstance(start, Path) else _files_of(module, root)
+        waiting += [(path, name, root) for path, name in files]
+        if not files:
             raise UserError("no such module", where=start, expected="a module or file", remedy="mend its name")
     seen: dict[Path, str] = {}
     libraries: set[str] = set()
@@ -98,6 +100,14 @@ def closure_of(*starts: str | Path, declared: Sequence[Path] = (), roots: Sequen
             )
         seen[path] = f"declared {path.name}"
     return Closure(tuple(sorted((name, path) for path, name in seen.items())), tuple(sorted(libraries)))
+
+
+def folder_of(start: str | Path) -> Path:
+    """Where a module or file lies: what a card declares is looked for there."""
+    if isinstance(start, Path):
+        return start.parent
+    spec = find_spec(start)
+    return Path(spec.origin or ".").parent if spec else Path()
 
 
 def imported_files() -> set[Path]:

@@ -12,6 +12,7 @@ from baselines import registry as models
 from baselines.encoders import entries as encoders
 from protocols import registry
 from protocols.errors import UserError
+from suite.engine import closure
 from suite.engine.closure import closure_of
 
 MODEL = """
@@ -110,6 +111,12 @@ def test_so_is_one_that_a_neighbour_imports(tmp_path: Path) -> None:
         closure_of(tmp_path / "mine.py")
 
 
+def test_an_adapter_is_its_file_whatever_else_has_its_name(tmp_path: Path) -> None:
+    (tmp_path / "calendar.py").write_text(MODEL.format(imports="import my_net"))
+    (tmp_path / "my_net.py").write_text("VALUE = 1\n")
+    assert {"calendar.py", "my_net.py"} <= {name for name, _ in closure_of(tmp_path / "calendar.py").named}
+
+
 def test_one_that_nothing_imports_is_no_matter(tmp_path: Path) -> None:
     """Not even if our own code does: that always has the installed one."""
     (tmp_path / "yaml.py").write_text("VALUE = 1\n")
@@ -120,10 +127,19 @@ def test_one_that_nothing_imports_is_no_matter(tmp_path: Path) -> None:
     assert "yaml.py" not in named
 
 
-def test_an_adapter_at_the_root_of_a_checkout_has_the_projects_own_packages() -> None:
+def test_an_adapter_at_the_root_of_a_checkout_has_the_projects_own_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They lie beside it and are the same."""
-    from suite.engine.closure import CHECKOUT
-
-    found = closure_of(CHECKOUT / "baselines" / "registry.py")  # any file: its folder is what counts
-    assert "errors.py" not in {name for name, _ in found.named}
-    assert any(name == "protocols/errors.py" for name, _ in found.named)
+    (tmp_path / "protocols").mkdir()
+    (tmp_path / "protocols" / "__init__.py").touch()
+    (tmp_path / "mine.py").write_text("import protocols\n")
+    with pytest.raises(UserError, match="a package of slide2omics"):
+        closure_of(tmp_path / "mine.py")
+    monkeypatch.setattr(closure, "CHECKOUT", tmp_path)
+    closure._elsewhere.cache_clear()
+    try:
+        assert [name for name, _ in closure_of(tmp_path / "mine.py").named] == ["mine.py", "protocols/__init__.py"]
+    finally:
+        monkeypatch.undo()
+        closure._elsewhere.cache_clear()

@@ -40,7 +40,8 @@ SHARED_ROOMS = {"encoders", "networks", "training"}
 """Rooms of baselines beside one a task."""
 ANY_MODEL_MAY_USE = {"protocols.contract", "protocols.errors", "protocols.seeds", "protocols.files"}
 MAY_ALSO_USE = {
-    "baselines/registry.py": {"protocols.registry"},  # it looks for models in the rooms of the tasks
+    "baselines/registry.py": {"protocols.registry", "protocols.entry_points"},  # it looks for models, ours and others'
+    "baselines/encoders/entries.py": {"protocols.entry_points"},  # it looks for encoders of other packages
     "baselines/encoders/embedding.py": {"protocols.images.source"},  # what crops look like; no reader of images
 }
 TORCH = {"torch", "timm", "torchvision", "torch_geometric"}

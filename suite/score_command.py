@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from protocols.records import RECORD_FILE
 from suite.config import Config
 from suite.engine.prepare import with_controls
+from suite.engine.store import sweep
 from suite.engine.submit import handed_in, submit
-from suite.places import SCORES, SUBMISSIONS
+from suite.places import SCORES, SUBMISSIONS, found
 
 
 def score_predictions(config: Config, protocol: str, path: Path, model: str | None, note: str) -> Iterator[str]:
     """Lines for the terminal: each board's headline, then the board's table with this model in its place."""
     from reports.leaderboard import build_leaderboards, load_records, placed
 
+    sweep()
     run = with_controls(config, protocol)
     asked = next(iter(run.protocols.values()))
     task = run.tasks[asked.task]
@@ -24,9 +27,9 @@ def score_predictions(config: Config, protocol: str, path: Path, model: str | No
         for record in submit(run, asked, given)
     ]
     folders = [
-        found.parent
+        path.parent
         for root, depth in ((SCORES, "*/*/*"), (SUBMISSIONS, "*/*"))
-        for found in (root / asked.name).glob(f"{depth}/record.json")
+        for path in found(root / asked.name, f"{depth}/{RECORD_FILE}")
     ]
     boards = {board.board: board for board in build_leaderboards(load_records(folders), config.seed)}
     for record in records:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from protocols.records import RECORD_FILE
 from protocols.registry import load_protocol, load_task, task_modules
 from suite.engine.run import Run
-from suite.places import COHORTS, REPORTS, SCORES, SUBMISSIONS, TIMINGS
+from suite.places import COHORTS, REPORTS, SCORES, SUBMISSIONS, TIMINGS, found
 
 if TYPE_CHECKING:
     from reports.write import ReportPaths
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def cells(run: Run) -> list[Path]:
     """Folders of the run's records, then those of submissions to its boards."""
     boards = {(board.protocol, board.name) for board in run.boards} | {(name, "average") for name in run.protocols}
-    found = [path.parent for path in sorted(SCORES.glob(f"*/*/*/*/{RECORD_FILE}"))]
-    found += [path.parent for path in sorted(SUBMISSIONS.glob(f"*/*/*/{RECORD_FILE}"))]
+    folders = [path.parent for path in found(SCORES, f"*/*/*/*/{RECORD_FILE}")]
+    folders += [path.parent for path in found(SUBMISSIONS, f"*/*/*/{RECORD_FILE}")]
     kept = []
-    for folder in found:
+    for folder in folders:
         protocol, board = folder.relative_to(SCORES if SCORES in folder.parents else SUBMISSIONS).parts[:2]
         if (protocol, board) in boards:
             kept.append(folder)
@@ -29,17 +29,17 @@ def cells(run: Run) -> list[Path]:
 
 def missing(run: Run) -> dict[str, list[str]]:
     """Board (``<protocol>-<board>``) to the listed models that have no record there yet."""
-    found: dict[str, list[str]] = {}
+    lacking: dict[str, list[str]] = {}
     for board in run.boards:
         task = run.protocols[board.protocol].task
         absent = [
             entry.name
             for entry in run.models_of(task)
-            if not any((SCORES / board.protocol / board.name / entry.name).glob(f"*/{RECORD_FILE}"))
+            if not found(SCORES / board.protocol / board.name / entry.name, f"*/{RECORD_FILE}")
         ]
         if absent:
-            found[f"{board.protocol}-{board.name}"] = absent
-    return found
+            lacking[f"{board.protocol}-{board.name}"] = absent
+    return lacking
 
 
 def run_report(run: Run) -> ReportPaths:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from protocols.protocol import Board, Protocol
 from protocols.records import AVERAGE, ScoreRecord
 from protocols.sealed import put_in_place, read_seal, sealed_folder
 from suite.config import Config
+from suite.engine.locks import locked
 from suite.engine.questions import hashes_of, question_of, split_hash
 from suite.engine.run import Run, checked_model_name
 from suite.engine.scoring import RECORD, fill_average, fill_record
@@ -122,19 +123,20 @@ def submit(run: Run, protocol: Protocol, given: HandedIn) -> list[ScoreRecord]:
         if name not in given.content.columns:
             raise UserError(f"no column {name!r}", where=given.where, expected=", ".join(task.columns), remedy="add it")
     parts = _parts(run, protocol, boards, given)
-    workplace = Path(tempfile.mkdtemp(prefix="submission-", dir=_made(CACHE / "submissions")))
+    workplace = _made(CACHE / "submissions" / f".{protocol.name}-{given.model}.{os.getpid()}.part")
     try:
         records = {
             name: _score(run, protocol, boards[name], given, parts[name], workplace) for name in boards if name in parts
         }
         records |= _average(run, protocol, records, workplace)
-        for name in records:
-            put_in_place(workplace / "records" / name, submission_folder(protocol.name, name, given.model))
+        with locked(CACHE / "submissions" / f"{protocol.name}-{given.model}"):
+            for name in records:
+                put_in_place(workplace / "records" / name, submission_folder(protocol.name, name, given.model))
+            for other in (SUBMISSIONS / protocol.name).glob(f"*/{given.model}"):
+                if other.parent.name not in records:
+                    shutil.rmtree(other)
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
-    for other in (SUBMISSIONS / protocol.name).glob(f"*/{given.model}"):
-        if other.parent.name not in records:
-            shutil.rmtree(other)
     return list(records.values())
 
 

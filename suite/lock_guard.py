@@ -17,10 +17,10 @@ BUSY = Path("tmp", "rwlock")
 """DVC's list of paths in use, below ``.dvc``; written in place, too."""
 
 
-def stand_by(dvc: int, root: Path) -> None:
+def stand_by(dvc: int, root: Path) -> subprocess.Popen[bytes]:
     """Start the guard of the DVC process ``dvc`` in a session of its own: a kill of DVC's whole group leaves it."""
     code = "import sys; sys.path.insert(0, sys.argv[3]); from suite.lock_guard import guard; guard(*sys.argv[1:3])"
-    subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", code, str(dvc), str(root), str(Path(__file__).parents[1])],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

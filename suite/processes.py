@@ -19,14 +19,14 @@ STAGE = "DVC_STAGE"
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this number is there (one that ended and was not asked for yet counts)."""
+    """Whether a process of this number is at work; one that ended and was not asked for yet is not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    return _field(pid, 0) != "Z"
 
 
 def die_with_parent(parent: int) -> None:
@@ -89,4 +89,12 @@ def _has_this_stage(pid: int) -> bool:
 
 
 def _parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return int(_field(pid, 1) or 0)
+
+
+def _field(pid: int, number: int) -> str:
+    """State (0) or parent (1) of a process, where the system tells; empty where it does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[number]
+    except OSError:
+        return ""

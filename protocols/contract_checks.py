@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from protocols.contract import Card
 from protocols.errors import UserError
+from protocols.own_lines import own_line
 
 _UNLIKELY_SEED = 1_969_417_013
 
@@ -48,10 +47,10 @@ def results_of(
         except Broken as error:
             problem = str(error)
         except UserError as error:
-            line = _own_line(error, model_class)
+            line = own_line(error, model_class)
             problem = f"{error} ({line})" if line else str(error)
         except (Exception, SystemExit) as error:
-            problem = f"{type(error).__name__}: {error} ({_own_line(error, model_class) or _last_line(error)})"
+            problem = f"{type(error).__name__}: {error} ({own_line(error, model_class) or _last_line(error)})"
         if problem and problem in told:
             problem = f"as in: {told[problem]}"
         elif problem:
@@ -59,26 +58,9 @@ def results_of(
         yield CheckResult(check, problem, said or "")
 
 
-def _own_line(error: BaseException, model_class: type | None) -> str:
-    """The last line that lies in the model's file or beside it: its author's own, not the library's that was called.
-
-    Empty where none does.
-    """
-    module = sys.modules.get(model_class.__module__) if model_class is not None else None
-    source = getattr(module, "__file__", None)
-    if source is None:
-        return ""
-    own = [frame for frame in _frames(error) if Path(frame.filename).parent == Path(source).parent]
-    return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
-
-
 def _last_line(error: BaseException) -> str:
-    last = _frames(error)[-1]
+    last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{last.filename}:{last.lineno}"
-
-
-def _frames(error: BaseException) -> traceback.StackSummary:
-    return traceback.extract_tb(error.__traceback__)
 
 
 def check_card(model_class: type, name: str, task: str) -> None:

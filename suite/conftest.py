@@ -50,7 +50,7 @@ def records(config: Config) -> dict[tuple[str, str], ScoreRecord]:
     """(protocol, model) → score record of an up-to-date run on the phantom of slides: seconds if it is up to date,
     minutes if it is not."""
     if not (ROOT / "data").exists() and (ROOT / "data.dvc").exists():
-        dvc("pull", "--quiet", "data.dvc")
-    dvc("repro", "--quiet")
+        dvc("pull", "data.dvc")
+    dvc("repro")
     folders = sorted((ROOT / SCORES).glob(f"*/phantom/*/seed{config.seed}"))
     return {(folder.parts[-4], folder.parts[-2]): ScoreRecord.read(folder) for folder in folders}

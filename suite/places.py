@@ -19,6 +19,15 @@ CACHE = RUNS / "cache"
 HASHES = CACHE / "hashes.json"
 
 
+def found(root: Path, pattern: str) -> list[Path]:
+    """What lies below a folder of results, in order; less what is being built there under a hidden name."""
+    return sorted(path for path in root.glob(pattern) if not _is_hidden(path.relative_to(root)))
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
 def cohort_folder(task: str, name: str) -> Path:
     return COHORTS / task / name
 

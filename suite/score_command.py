@@ -8,11 +8,12 @@ from pathlib import Path
 from protocols.registry import load_task
 from suite.config import Config
 from suite.engine.prepare import add_controls, narrowed, prepare
+from suite.engine.store import sweep
 from suite.engine.submit import handed_in, laid_out, score
 from suite.places import SCORES, SUBMISSIONS
 
 
-def score_predictions(config: Config, protocol: str, path: Path, model: str | None, note: str) -> Iterator[str]:
+def score_predictions(config: Config, protocol: str, predictions: Path, model: str | None, note: str) -> Iterator[str]:
     """Lines for the terminal: each board's headline, then the board's table with this model in its place.
 
     What was handed in is read before any cohort is, and checked whole before any control is fitted.
@@ -20,17 +21,18 @@ def score_predictions(config: Config, protocol: str, path: Path, model: str | No
     from reports.cells import is_cell, load_records
     from reports.leaderboard import build_leaderboards, placed
 
+    sweep()
     (asked,) = narrowed(config, protocol).protocols.values()
-    given = handed_in(config, load_task(asked.task), path, model, note)
+    given = handed_in(config, load_task(asked.task), predictions, model, note)
     run = prepare(config, protocol)
     with laid_out(run, asked, given) as found:
         add_controls(run)
         records = score(run, asked, found)
     folders = [
-        found.parent
+        path.parent
         for root, depth in ((SCORES, "*/*/*"), (SUBMISSIONS, "*/*"))
-        for found in (root / asked.name).glob(f"{depth}/record.json")
-        if is_cell(found.parent, root)
+        for path in (root / asked.name).glob(f"{depth}/record.json")
+        if is_cell(path.parent, root)
     ]
     boards = {board.board: board for board in build_leaderboards(load_records(folders), config.seed)}
     for record in records:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,7 +18,14 @@ stage = typer.Typer(no_args_is_help=True, help="One stage of the pipeline, as dv
 def stage_plan() -> None:
     """Resolve the run's file and write down what each stage depends on."""
     from suite.engine.plan import run_plan
+    from suite.engine.store import sweep
+    from suite.lock_guard import stand_by
+    from suite.processes import dvc_above
 
+    dvc = dvc_above()
+    if dvc is not None:
+        stand_by(dvc, Path(os.environ["DVC_ROOT"]))
+    sweep()
     run_plan(_run())
 
 
@@ -67,7 +76,12 @@ def stage_report() -> None:
 
 
 def _run() -> Run:
+    """The run; under DVC this process now ends with it, so that a killed `dvc repro` leaves nothing at work."""
     from suite.config import read_config
     from suite.engine.run import Run
+    from suite.processes import dvc_above, end_with
 
+    dvc = dvc_above()
+    if dvc is not None:
+        end_with(dvc)
     return Run(read_config())

@@ -7,7 +7,6 @@ module into it: what a worker imports is what its work imports.
 from __future__ import annotations
 
 import builtins
-import ctypes
 import os
 import resource
 import signal
@@ -21,11 +20,10 @@ from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Generic, TypeVar
 
 from protocols.errors import UserError
+from suite.processes import die_with_parent
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
-_DIES_WITH_PARENT = 1
-"""``PR_SET_PDEATHSIG`` of Linux's prctl."""
 
 
 @dataclass(frozen=True)
@@ -188,10 +186,7 @@ def _loaded(target: str) -> Callable[[Any], Any]:
 
 
 def _die_with_parent(lifeline: int, parent: int) -> None:
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
+    die_with_parent(parent)
 
     def watch() -> None:
         # Nothing is ever sent: the read returns when the other end is gone, however the parent ended.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from protocols.findings import Audit, read_audit, write_audit_file
 from protocols.protocol import Board, Protocol
 from protocols.splits import Exclusion, Split, write_split_files
 from protocols.task import Question
-from suite.engine import keys
+from suite.engine import keys, store
 from suite.engine.questions import hashes_of, opened, question_of, split_hash
 from suite.engine.run import Run
 from suite.engine.store import digest, forget_others, kept, made, placed
@@ -120,6 +119,5 @@ def remove_others(run: Run) -> None:
     """Splits and audits of earlier run files."""
     splits = {split_folder(protocol.name, board.fitted_on) for protocol, board in run.fit_boards}
     audits = {audit_folder(protocol.name, board.cohort) for protocol, board in audited(run)}
-    for folder in [*SPLITS.glob("*/*"), *AUDITS.glob("*/*")]:
-        if folder not in splits | audits:
-            shutil.rmtree(folder)
+    store.remove_others(SPLITS, "*/*", splits)
+    store.remove_others(AUDITS, "*/*", audits)

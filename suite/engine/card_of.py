@@ -9,10 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from protocols.errors import UserError
+from suite.processes import die_with_parent
 
 
 def main() -> None:
     asked = json.loads(sys.stdin.read())
+    die_with_parent(asked["parent"])
     out = os.dup(1)
     os.dup2(2, 1)  # what the model's file prints on import is not the answer
     try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from protocols.contract import Settings, WeightsRecord
+from protocols.errors import UserError
+from protocols.own_lines import own_line
 from protocols.sealed import read_seal
 from protocols.task import Features, Fit, Fitted, Question
 from suite.engine.embedding import features_of
@@ -43,6 +47,8 @@ class FitItem:
     features: tuple[tuple[str, tuple[tuple[str, Path], ...], Path | None], ...] = ()
     pretrained: Path | None = None
     cohort: str = ""
+    answers: Path | None = None
+    """The cell that the job is a part of; where another process finished that, there is nothing left to do."""
 
     def __str__(self) -> str:
         return f"{self.protocol}, {self.board}: {self.model}, {f'job {self.job}' if self.job else 'pre-training'}"
@@ -66,24 +72,52 @@ def fit_job(item: FitItem) -> FitAnswer:
     run = run_of(item.config, item.root)
     fit, question = fit_of(run, item)
     task = run.tasks[question.protocol.task]
-    fit.workspace.mkdir(parents=True, exist_ok=True)
+    units = 0
 
     def make(folder: Path) -> None:
-        with threadpool_limits(fit.settings.threads):
+        nonlocal units
+        fit.workspace.mkdir(parents=True, exist_ok=True)
+        with threadpool_limits(fit.settings.threads), told_of(item, fit, outside=_is_outside(run, item)):
             if item.job:
                 fitted: Fitted = task.fit(fit, item.job, folder)
             else:
                 fitted = _pretrained(task, fit, question, item, folder)
+        units = fitted.units
         told = {"weights": [asdict(one) for one in fitted.weights], "units": fitted.units}
         (folder / FITTED_FILE).write_text(json.dumps(told, sort_keys=True) + "\n", encoding="utf-8")
 
     kind = FIT if item.job else PRETRAINED
-    now = made(item.folder, kind, dict(item.of), make)
-    shutil.rmtree(fit.workspace, ignore_errors=True)
+    now = made(item.folder, kind, dict(item.of), make, unless=item.answers)
+    if now:
+        shutil.rmtree(fit.workspace, ignore_errors=True)
     memory, name = _gpu(fit.settings)
-    return FitAnswer(
-        time.monotonic() - started, peak_memory_mib(), memory, name, read_fitted(item.folder, kind).units, now
-    )
+    return FitAnswer(time.monotonic() - started, peak_memory_mib(), memory, name, units, now)
+
+
+@contextmanager
+def told_of(item: FitItem, fit: Fit, *, outside: bool) -> Iterator[None]:
+    """What a model raises is told with its name: of somebody else's model as one line at its author's own line, behind
+    the trace; of ours as the defect that it is."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if not outside:
+            error.add_note(f"raised while fitting {item}")
+            raise
+        traceback.print_exception(error)
+        line = own_line(error, fit.model_class)
+        raise UserError(
+            f"{type(error).__name__}: {error}", where=f"{item}{f' ({line})' if line else ''}",
+            expected=f"model {item.model} to answer", remedy="mend it; what was finished is kept",
+        ) from None  # fmt: skip
+
+
+def _is_outside(run: Run, item: FitItem) -> bool:
+    from baselines.registry import is_outside
+
+    return is_outside(item.model, run.config.adapters)
 
 
 def fit_of(run: Run, item: FitItem) -> tuple[Fit, Question]:

@@ -18,11 +18,12 @@ from protocols.progress import steps
 from protocols.protocol import Board, Protocol
 from protocols.sealed import is_sealed
 from protocols.task import Question
-from suite.engine import keys
+from suite.engine import keys, store
 from suite.engine.ask import audited
 from suite.engine.embedding import features_of
 from suite.engine.fitting import FITTED_FILE, FitAnswer, FitItem, fit_job, read_fitted
 from suite.engine.inputs import Embedded, Place, run_inputs
+from suite.engine.locks import locked
 from suite.engine.questions import hashes_of, question_of, split_hash
 from suite.engine.run import ModelEntry, Run
 from suite.engine.store import digest, forget_others, kept, linked, made, placed
@@ -134,6 +135,7 @@ def _cell(
         run.config.model_dump_json(), run.root, protocol.name, board.name, entry.name, seed, "", Path(),
         tuple(of.items()),
         features=tuple((cohort, tuple(one.sets.items()), one.derived) for cohort, one in read.items()),
+        answers=answers,
     )  # fmt: skip
     on = task.pretrains_on(question, entry.card) if task.pretrains_on and not reason else ""
     if on:
@@ -168,7 +170,9 @@ def _pretrain(run: Run, cells: list[Cell]) -> None:
     for folder, (cell, item) in wanted.items():
         on = cell.question.opened(item.cohort)
         only = tuple(one for one in item.features if one[0] == item.cohort)
-        first = replace(item, job="", folder=folder, of=(("cohort", on.hash),), features=only, pretrained=None)
+        first = replace(
+            item, job="", folder=folder, of=(("cohort", on.hash),), features=only, pretrained=None, answers=None
+        )
         jobs.append(Job(first, alone=cell.entry.outside))
     if jobs:
         with steps(len(jobs), f"pre-training {len(jobs)} models") as report:
@@ -190,7 +194,8 @@ def finish(run: Run, cell: Cell) -> None:
     made(cell.answers, KIND, cell.of, make)
     forget_others(cell.answers)
     for item in cell.items:
-        shutil.rmtree(item.folder, ignore_errors=True)
+        with locked(item.folder):  # another process may be about to fit it: it then finds the cell's answers
+            shutil.rmtree(item.folder, ignore_errors=True)
         forget_others(item.folder)
     placed(cell.answers, cell.out, KIND)
 
@@ -249,6 +254,4 @@ def remove_others(run: Run) -> None:
         for entry in run.models_of(protocol.task)
         for seed in run.config.seeds
     }
-    for folder in PREDICTIONS.glob("*/*/*/*"):
-        if folder not in wanted:
-            shutil.rmtree(folder)
+    store.remove_others(PREDICTIONS, "*/*/*/*", wanted)

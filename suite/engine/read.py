@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
 from protocols.errors import UserError
 from protocols.task import CohortRequest
-from suite.engine import keys
+from suite.engine import keys, store
 from suite.engine.run import Run
 from suite.engine.store import digest, forget_others, kept, made, placed
 from suite.places import COHORTS, cohort_folder
@@ -41,9 +40,7 @@ def read_cohort(run: Run, request: CohortRequest) -> str:
 def remove_others(run: Run) -> None:
     """Cohorts of earlier run files, which a report must not mistake for this run's."""
     wanted = {cohort_folder(request.task, request.name) for request in run.cohorts}
-    for folder in COHORTS.glob("*/*"):
-        if folder not in wanted:
-            shutil.rmtree(folder)
+    store.remove_others(COHORTS, "*/*", wanted)
 
 
 def refuse_missing(request: CohortRequest) -> None:

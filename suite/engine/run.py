@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -199,7 +200,7 @@ class Run:
 
 def card_from_outside(name: str, adapters: Mapping[str, str], root: Path) -> Card:
     """The card of somebody else's model, read by a process that does nothing else with it."""
-    asked = json.dumps({"name": name, "adapters": dict(adapters), "root": str(root)})
+    asked = json.dumps({"name": name, "adapters": dict(adapters), "root": str(root), "parent": os.getpid()})
     command = [sys.executable, "-m", "suite.engine.card_of"]
     answer = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)
     try:

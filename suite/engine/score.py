@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ from protocols.progress import steps
 from protocols.protocol import Board, Protocol
 from protocols.records import AVERAGE, ScoreRecord
 from protocols.sealed import is_sealed, read_seal
-from suite.engine import keys
+from suite.engine import keys, store
 from suite.engine.questions import hashes_of, question_of, split_hash
 from suite.engine.run import Run
 from suite.engine.scoring import RECORD, ScoreItem, fill_average, score_cell
 from suite.engine.store import digest, forget_others, kept, made, placed
-from suite.places import METRICS, SCORES, answers_folder, score_folder
+from suite.places import METRICS, SCORES, answers_folder, found, score_folder
 from suite.workers import Job, run_jobs
 
 
@@ -34,7 +33,7 @@ def run_score(run: Run, *, prune: bool = False) -> None:
         forget_others(folder)
     averages = [out for protocol in run.protocols.values() for out in average(run, protocol)]
     if prune:
-        _remove_others({*placed_at, *averages})
+        store.remove_others(SCORES, "*/*/*/*", {*placed_at, *averages})
     for protocol in run.protocols.values():
         text = json.dumps(metrics_of(protocol), indent=1, sort_keys=True) + "\n"
         write_text_whole(METRICS / f"{protocol.name}.json", text)
@@ -57,7 +56,7 @@ def items_of(run: Run, board: Board, only: tuple[str, ...] = ()) -> list[ScoreIt
     for name in (board.fitted_on, *question.companions):
         of[f"key {name}"] = digest(keys.of_score(run, protocol, run.requests(protocol.task)[name]))
     of["key"] = digest(keys.of_score(run, protocol, request) | {"board": board.name})
-    config, found = run.config.model_dump_json(), []
+    config, items = run.config.model_dump_json(), []
 
     def item(model: str, seed: int, answers: Path | None, made_of: dict[str, str]) -> ScoreItem:
         name = (protocol.name, board.name, f"{model}.seed{seed}")
@@ -71,11 +70,11 @@ def items_of(run: Run, board: Board, only: tuple[str, ...] = ()) -> list[ScoreIt
             answers = answers_folder(
                 fitter.name, board.fitted_on if protocol.answered_by else board.name, entry.name, seed
             )
-            found.append(item(entry.name, seed, answers, of | {"predictions": read_seal(answers, "answers").hash}))
+            items.append(item(entry.name, seed, answers, of | {"predictions": read_seal(answers, "answers").hash}))
     for card in protocol.controls:
         if not only or card.name in only:
-            found.append(item(card.name, run.config.seed, None, of | {"control": card.name}))
-    return found
+            items.append(item(card.name, run.config.seed, None, of | {"control": card.name}))
+    return items
 
 
 def average(run: Run, protocol: Protocol) -> list[Path]:
@@ -127,8 +126,8 @@ def averaged(run: Run, protocol: Protocol) -> list[str]:
 
 def metrics_of(protocol: Protocol) -> dict[str, Any]:
     """The few numbers that ``dvc metrics show`` prints: each board's headline by model."""
-    found: dict[str, dict[str, Any]] = {}
-    for folder in sorted((SCORES / protocol.name).glob("*/*/*")):
+    told: dict[str, dict[str, Any]] = {}
+    for folder in found(SCORES / protocol.name, "*/*/*"):
         record = ScoreRecord.read(folder)
         name = (
             record.model
@@ -140,15 +139,9 @@ def metrics_of(protocol: Protocol) -> dict[str, Any]:
             "low": record.headline.low,
             "high": record.headline.high,
         }
-        found.setdefault(name, {})[record.board] = numbers
-    return found
+        told.setdefault(name, {})[record.board] = numbers
+    return told
 
 
 def _place(item: ScoreItem) -> Path:
     return score_folder(item.protocol, item.board, item.model, item.seed)
-
-
-def _remove_others(wanted: set[Path]) -> None:
-    for folder in SCORES.glob("*/*/*/*"):
-        if folder not in wanted:
-            shutil.rmtree(folder)

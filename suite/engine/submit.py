@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from protocols.records import AVERAGE, ScoreRecord
 from protocols.sealed import put_in_place, read_seal, sealed_folder
 from protocols.task import Question, Task
 from suite.config import Config
+from suite.engine.locks import locked
 from suite.engine.questions import hashes_of, question_of, split_hash
 from suite.engine.run import Run, checked_model_name
 from suite.engine.scoring import RECORD, fill_average, fill_record
@@ -142,7 +143,7 @@ def laid_out(run: Run, protocol: Protocol, given: Sequence[HandedIn]) -> Iterato
     All of them are laid out, and so checked, before any is scored or written: a mistake on the last board of the last
     model costs no time and changes nothing.
     """
-    workplace = Path(tempfile.mkdtemp(prefix="submission-", dir=_made(CACHE / "submissions")))
+    workplace = _made(CACHE / "submissions" / f".{protocol.name}.{os.getpid()}.part")
     try:
         yield [_laid_out(run, protocol, one, workplace / one.model) for one in given]
     finally:
@@ -154,11 +155,12 @@ def score(run: Run, protocol: Protocol, found: Sequence[LaidOut]) -> list[ScoreR
     submission leaves what stood there."""
     records = {one.model: _scored(run, protocol, one) for one in found}
     for one in found:
-        for name in records[one.model]:
-            put_in_place(one.workplace / "records" / name, submission_folder(protocol.name, name, one.model))
-        for other in (SUBMISSIONS / protocol.name).glob(f"*/{one.model}"):
-            if other.parent.name not in records[one.model]:
-                shutil.rmtree(other)
+        with locked(CACHE / "submissions" / f"{protocol.name}-{one.model}"):
+            for name in records[one.model]:
+                put_in_place(one.workplace / "records" / name, submission_folder(protocol.name, name, one.model))
+            for other in (SUBMISSIONS / protocol.name).glob(f"*/{one.model}"):
+                if other.parent.name not in records[one.model]:
+                    shutil.rmtree(other)
     return [record for boards in records.values() for record in boards.values()]
 
 

@@ -43,3 +43,12 @@ def run_all(run: Run | None = None) -> Run:
     run_predict(run)
     run_score(run)
     return run
+
+
+def drive() -> None:
+    """The whole run of the working folder, as DVC's stages one after the other, in this process and its workers."""
+    from suite.engine.report import run_report
+    from suite.engine.store import sweep
+
+    sweep()
+    run_report(run_all())

@@ -121,9 +121,9 @@ def worth_of_registration(board: str, column: str) -> dict[str, float]:
 def test_registration_while_training_is_worth_more_on_jittered_pairs() -> None:
     """Where there is something to register it is worth more than where there is nothing, and there it is worth nothing.
 
-    Signs and intervals, not sizes: two kinds of CPU round differently, a GAN's training grows that, and with one seed
-    NC+R less NC on registered pairs came out at -.68 dB on one and at -.01 on another. The change from one set to the
-    other held on both in PSNR; SSIM's interval reached below zero on one, so its sign alone is asked.
+    Signs and intervals, not sizes: with the same code and seed NC+R less NC on registered pairs came out at -.68 dB on
+    one machine and at -.01 on another (docs/ihc.md). The change from one set to the other held on both in PSNR; SSIM's
+    interval reached below zero on one, so its sign alone is asked.
     """
     exact, jitter = (worth_of_registration(board, "psnr_registered") for board in BOARDS[:2])
     change, alone = (

@@ -128,7 +128,7 @@ def averaged(run: Run, protocol: Protocol) -> list[str]:
 def metrics_of(protocol: Protocol) -> dict[str, Any]:
     """The few numbers that ``dvc metrics show`` prints: each board's headline by model."""
     found: dict[str, dict[str, Any]] = {}
-    for folder in sorted((SCORES / protocol.name).glob("*/*/*")):
+    for folder in sorted((SCORES / protocol.name).glob("*/*/[!.]*")):  # a kill leaves hidden ones, half filled
         record = ScoreRecord.read(folder)
         name = (
             record.model

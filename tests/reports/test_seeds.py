@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from protocols.errors import UserError
@@ -18,7 +19,9 @@ from reports.leaderboard import Leaderboard, build_leaderboards
 from reports.markdown import markdown
 from reports.tables import columns
 from reports.write import write_reports
-from tests.reports.synthetic import PUBLISHED, maps, record, sealed, write
+from tests.reports.synthetic import PUBLISHED, folder_of, maps, record, sealed, write
+from tests.reports.test_ihc_reports import made as stained
+from tests.reports.test_ihc_reports import samples
 
 PATIENTS = [f"p{i}" for i in range(6)]
 
@@ -132,3 +135,19 @@ def test_seeds_lie_side_by_side_and_figures_show_one(tmp_path: Path) -> None:
     alone = write_reports([cells[1]], tmp_path / "alone", seed=1)
     wanted = json.loads(alone.html.read_text().split('id="data">')[1].split("</script>")[0])["boards"][0]["maps"]
     assert [shown["maps"] for shown in data["boards"] if shown["maps"]] == [wanted], "of the run's own seed"
+
+
+def test_a_grid_of_images_has_one_column_a_model(tmp_path: Path) -> None:
+    cells = []
+    for seed in (0, 1):
+        one = replace(stained("good"), seed=seed)
+        folder = folder_of(one, tmp_path / "scores")
+        folder.mkdir(parents=True)
+        np.save(folder / "samples.npy", samples("good") + seed, allow_pickle=False)
+        cells.append(sealed(one, folder))
+    both, alone = (
+        write_reports(given, tmp_path / name, seed=1) for name, given in (("both", cells), ("alone", cells[1:]))
+    )
+    for name in ("ihc_grid_ihc4bc-phantom_ER.png", "h_scores_ihc4bc-phantom_ER.png"):
+        shown, wanted = (out.html.parent / "figures" / name for out in (both, alone))
+        assert shown.read_bytes() == wanted.read_bytes(), "of the run's own seed"

@@ -14,6 +14,7 @@ from suite.cli import app
 from suite.compare_command import compared
 from suite.config import read_config
 from suite.engine.report import cells, missing, notices, run_report
+from suite.engine.score import metrics_of
 from suite.places import SCORES, SUBMISSIONS, score_folder
 from tests.reports.synthetic import record, sealed
 from tests.suite.engine_run import params, the_run, write_params
@@ -112,3 +113,12 @@ def test_only_the_run_s_own_tasks_are_asked_for_notices(folder: Path) -> None:
     write_params(folder, params(protocols=["tcga_survival"], models=["kaplan_meier"], tasks={},
                                 cohorts={"survival": {"one": {"reader": "gse7390", "root": "data"}}}))  # fmt: skip
     assert list(notices(the_run())) == ["survival"]
+
+
+def test_the_numbers_for_dvc_leave_out_what_a_kill_left(folder: Path) -> None:
+    place("intra_patient", "stain_statistics", 0.4)
+    half = SCORES / "intra_patient" / "one" / "stain_statistics" / ".seed1.77.part"
+    half.mkdir()
+    (half / RECORD_FILE).write_text("{")
+    found = metrics_of(the_run().protocols["intra_patient"])
+    assert found["stain_statistics"]["one"]["pearson_per_slide"] == pytest.approx(0.425)

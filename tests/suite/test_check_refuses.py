@@ -37,6 +37,9 @@ CARDS = {
     'published=(Published("intra_patiant", "Pearsn", .9),)': (
         "published protocol 'intra_patiant' is unknown: did you mean 'intra_patient'?"
     ),
+    'published=(Published("intra_patient", "Pearsn", .9),)': (
+        "published metric of intra_patient 'Pearsn' is unknown: did you mean 'pearson_pooled'?"
+    ),
     'published=(Published("tcga_survival", "harell_mean", .6),)': (
         "published metric of tcga_survival 'harell_mean' is unknown: did you mean 'harrell_mean'?"
     ),

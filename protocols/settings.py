@@ -20,7 +20,7 @@ class CohortEntry(Strict):
 
     reader: str
     root: Path
-    truth: Path | None = None
+    truth: Path | None = Field(default=None, json_schema_extra={"truth": True})
     published_in: tuple[str, ...] | None = Field(default=(), json_schema_extra={"score_only": True})
     settings: dict[str, Any] = Field(default_factory=dict)
 

@@ -190,6 +190,9 @@ Check = Callable[[], str | None]
 """One contract test: raises where it fails; a text is said beside it."""
 SCORE_ONLY: dict[str, Any] = {"score_only": True}
 """``Field(json_schema_extra=SCORE_ONLY)`` of settings and entries that scoring alone reads."""
+TRUTH: dict[str, Any] = {"truth": True}
+"""``Field(json_schema_extra=TRUTH)`` of an entry's keys that only a phantom has, as ``truth`` is: None to all who are
+asked."""
 
 
 @dataclass(frozen=True)

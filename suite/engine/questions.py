@@ -61,9 +61,10 @@ def _shown(request: CohortRequest, truth: bool) -> CohortRequest:
 
 
 def _hidden(entry: object) -> object:
-    """The entry without what only a phantom knows: its truth, and a registered twin if the task has such a thing."""
-    fields = {name: None for name in type(entry).model_fields if name in ("truth", "aligned")}  # type: ignore[attr-defined]
-    return entry.model_copy(update=fields)  # type: ignore[attr-defined]
+    """The entry without what only a phantom knows: its truth, and what else its task marks as such."""
+    marked = {name: field.json_schema_extra for name, field in type(entry).model_fields.items()}  # type: ignore[attr-defined]
+    hidden = {name: None for name, extra in marked.items() if isinstance(extra, dict) and extra.get("truth")}
+    return entry.model_copy(update=hidden)  # type: ignore[attr-defined]
 
 
 @cache

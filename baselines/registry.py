@@ -20,8 +20,9 @@ from typing import Any, cast
 from baselines.expression.parts.sklearn_probe import is_sklearn_line, sklearn_model
 from baselines.on_encoder import is_encoder_line, on_encoder, parse_encoder_line
 from protocols.contract import Card
+from protocols.entry_points import installed
 from protocols.errors import UserError, did_you_mean
-from protocols.registry import installed, own_tasks
+from protocols.registry import own_tasks
 
 ENTRY_POINT_GROUP = "slide2omics.models"
 UNNAMED = "(given)"
@@ -51,9 +52,11 @@ def built_in() -> dict[str, str]:
 def known_models(adapters: Mapping[str, str]) -> dict[str, str]:
     """Every name that can be asked for and where it leads; the run's own adapters come first.
 
-    An installed package that brings the name of a built-in is an error: nothing overrides anything in silence.
+    An installed package that brings the name of a built-in is an error, but for a name that the run's own adapters
+    settle: nothing overrides anything in silence.
     """
-    brought = installed(ENTRY_POINT_GROUP, built_in(), "model")
+    or_else = ", or name the one that you mean under adapters"
+    brought = installed(ENTRY_POINT_GROUP, built_in(), "model", settled=adapters, or_else=or_else)
     return {**built_in(), **{name: point.value for name, point in brought.items()}, **adapters}
 
 

@@ -14,10 +14,10 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
+from protocols.entry_points import installed
 from protocols.errors import UserError, did_you_mean
 from protocols.protocol import Protocol
 from protocols.task import Reader, Task
@@ -79,33 +79,6 @@ def module_of(target: str) -> str:
 
 def _modules(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.py") if not path.stem.startswith("_"))
-
-
-@cache
-def _installed(group: str) -> tuple[EntryPoint, ...]:
-    return tuple(entry_points(group=group))
-
-
-def installed(group: str, own: Mapping[str, str], kind: str) -> dict[str, EntryPoint]:
-    """What installed packages bring in a group, by name; ``own``: names that are taken, and who has them."""
-    found: dict[str, EntryPoint] = {}
-    for point in _installed(group):
-        other = found.get(point.name)
-        if point.name in own or other is not None:
-            holder = own[point.name] if other is None else f"{other.value} ({package_of(other)})"
-            raise UserError(
-                f"{kind} {point.name!r} is brought by {holder} and by {point.value} ({package_of(point)})",
-                where=f"entry points {group}",
-                expected="one of each name",
-                remedy=f"`pip uninstall {package_of(point)}`, or have it choose another name",
-            )
-        found[point.name] = point
-    return found
-
-
-def package_of(point: EntryPoint) -> str:
-    """The distribution that brings an entry point."""
-    return point.dist.name if point.dist is not None else point.module
 
 
 def _with_installed(own: Mapping[str, str], group: str, kind: str) -> dict[str, str]:

@@ -7,6 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+KNOWN_TRUTH: dict[str, Any] = {"known_truth": True}
+"""``Field(json_schema_extra=KNOWN_TRUTH)`` of what only a phantom's entry can say: the engine leaves it out of all that
+is handed to a model whose card does not need the oracle."""
+
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -20,7 +24,7 @@ class CohortEntry(Strict):
 
     reader: str
     root: Path
-    truth: Path | None = Field(default=None, json_schema_extra={"truth": True})
+    truth: Path | None = Field(default=None, json_schema_extra=KNOWN_TRUTH)
     published_in: tuple[str, ...] | None = Field(default=(), json_schema_extra={"score_only": True})
     settings: dict[str, Any] = Field(default_factory=dict)
 

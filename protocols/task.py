@@ -190,9 +190,6 @@ Check = Callable[[], str | None]
 """One contract test: raises where it fails; a text is said beside it."""
 SCORE_ONLY: dict[str, Any] = {"score_only": True}
 """``Field(json_schema_extra=SCORE_ONLY)`` of settings and entries that scoring alone reads."""
-TRUTH: dict[str, Any] = {"truth": True}
-"""``Field(json_schema_extra=TRUTH)`` of an entry's keys that only a phantom has, as ``truth`` is: None to all who are
-asked."""
 
 
 @dataclass(frozen=True)
@@ -255,7 +252,9 @@ class Task:
     notices: Part | None = None
     boards_in: Part | None = None
     columns: tuple[str, ...] = ()
-    """Columns that a stranger's table must have, whatever its protocol."""
+    """Columns that a stranger's table must have, whatever its protocol; they hold names."""
+    names: tuple[str, ...] = ()
+    """Further columns of such a table that hold names: they are read as text, whatever they look like."""
     by_folder: bool = False
     """Answers are handed in as a folder and not as a table."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from protocols.records import AVERAGE, ScoreRecord
+from reports.cells import first_seeds, title_of
 from reports.describe import Cohort, Weights, describe_cohort, describe_weights
 from reports.metrics import BoardMetrics, metrics_of
 
@@ -18,7 +19,7 @@ HEADLINE = "headline"
 def answers(entry: Mapping[str, object], board: str) -> bool:
     """Whether a board is the one that a published number speaks of: any, the mean of cohorts, or one cohort's."""
     wanted = str(entry.get("board") or "")
-    if not wanted or not board:
+    if not wanted:
         return True
     if wanted == AVERAGE:
         return board == AVERAGE
@@ -82,23 +83,29 @@ def claims_of(record: ScoreRecord) -> tuple[Claim, ...]:
     )
 
 
-def all_claims(records: Sequence[ScoreRecord]) -> tuple[Claim, ...]:
-    """Every published number of every card, once, with its measured counterpart where that was run."""
+def all_claims(records: Sequence[ScoreRecord], seed: int) -> tuple[Claim, ...]:
+    """Every published number of every card, once, with its measured counterpart where that was run: of the run's own
+    ``seed``, and of several boards that a number speaks of, of the one that comes nearest to the paper's."""
+    firsts = first_seeds(records, seed)
     cells: dict[tuple[str, str], list[ScoreRecord]] = defaultdict(list)
-    for record in records:
+    for record in firsts:
         cells[record.protocol, record.model].append(record)
     claims: dict[tuple[str, ...], Claim] = {}
-    for record in sorted(records, key=lambda r: (r.model, r.protocol)):
+    for record in sorted(firsts, key=lambda r: (r.model, r.protocol)):
         for entry in _published(record):
             key = (
                 record.model,
                 *(str(entry.get(name)) for name in ("protocol", "metric", "board", "source", "note", "value")),
             )
             if key not in claims:
-                own = cells[str(entry.get("protocol")), record.model]
-                cell = next((r for r in own if answers(entry, r.board)), None)
-                claims[key] = _claim(record, entry, cell)
+                own = [one for one in cells[str(entry.get("protocol")), record.model] if answers(entry, one.board)]
+                found = [_claim(record, entry, cell) for cell in own] or [_claim(record, entry, None)]
+                claims[key] = min(found, key=_distance)
     return tuple(claims[key] for key in sorted(claims))
+
+
+def _distance(claim: Claim) -> tuple[bool, bool, int]:
+    return claim.measured is None, claim.statuses != (Status.COMPARABLE,), len(claim.statuses)
 
 
 def reasons_apart(weights: Weights, cohort: Cohort, source: str) -> tuple[Status, ...]:
@@ -128,13 +135,13 @@ def _claim(owner: ScoreRecord, entry: dict[str, object], cell: ScoreRecord | Non
     spread = entry.get("spread")
     return Claim(
         model=owner.model,
-        title=str(owner.card.get("title") or owner.model),
+        title=title_of(owner),
         protocol=str(entry.get("protocol", "")),
         task=owner.task,
         metric=metric,
         words=str(entry.get("words") or metric),
         board=str(entry.get("board") or ""),
-        is_headline=measured_key(metric, metrics_of([cell or owner])) == HEADLINE,
+        is_headline=cell is not None and measured_key(metric, metrics_of([cell])) == HEADLINE,
         published=float(str(entry["value"])),
         spread=None if spread is None else float(str(spread)),
         spread_is=str(entry.get("spread_is") or ""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -63,24 +63,16 @@ def genes_csv(boards: Sequence[Leaderboard]) -> str:
     return _csv(GENE_FIELDS, rows)
 
 
-def times_csv(boards: Sequence[Leaderboard]) -> str:
-    """What each cell took, in a file of its own: times differ between two equal runs."""
-    rows = [
-        {"protocol": board.protocol, "board": board.board, "model": row.model, **asdict(row.cost)}
-        for board in boards
-        for row in board.rows
-        if row.cost != Cost()
-    ]
-    return _csv(list(rows[0]) if rows else ["protocol", "board", "model"], rows)
-
-
-def boards_json(boards: Sequence[Leaderboard], claims: Sequence[Claim]) -> str:
+def boards_json(
+    boards: Sequence[Leaderboard], claims: Sequence[Claim], pending: Mapping[str, Sequence[str]] | None = None
+) -> str:
     """Everything that the other outputs show, as one JSON object; single genes are left to ``genes.csv``."""
     content = {
         "leaderboards": [
             {**asdict(replace(board, rows=())), "rows": [_row_json(row) for row in board.rows]} for board in boards
         ],
         "claims": [_claim_json(claim) for claim in claims],
+        "without_records": {key: list(cells) for key, cells in (pending or {}).items()},
     }
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
 
@@ -115,7 +107,7 @@ def _flat(board: Leaderboard, row: Row, keys: Sequence[str]) -> dict[str, Any]:
         "published_source": claims[0].source if claims else "",
         "verdict": verdict(row.claims) if claims else "",
         "device": row.device,
-        "n_seeds": len(row.seeds),
+        "n_seeds": len(row.measured_seeds),
         "seed_mean": row.spread[0] if row.spread else None,
         "seed_sd": row.spread[1] if row.spread else None,
     }

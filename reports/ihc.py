@@ -11,7 +11,10 @@ import numpy as np
 
 from protocols.errors import UserError
 from protocols.records import ScoreRecord
+from reports.cells import board_key, title_of
 from reports.figures import COLOURS
+from reports.metrics import best_first, metrics_of
+from reports.tables import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,22 +28,22 @@ MAXIMUM = 300.0
 
 
 def ihc_cells(cells: Sequence[tuple[ScoreRecord, Path]]) -> dict[str, list[tuple[ScoreRecord, Path]]]:
-    """Scored cells by board: the oracle, models by PSNR, controls."""
+    """Scored cells by board key: the oracle, models with the best first, controls."""
     found: dict[str, list[tuple[ScoreRecord, Path]]] = defaultdict(list)
     for record, folder in cells:
         if record.cohort.get("unit") == PATCH and record.status == "scored":
-            found[record.board].append((record, folder))
-    order = {"oracle": 0, "model": 1, "control": 2}
+            found[board_key(record.protocol, record.board)].append((record, folder))
     for board in found.values():
-        board.sort(key=lambda cell: (order.get(cell[0].kind, 1), -(cell[0].headline.mean or 0.0), cell[0].model))
+        board.sort(key=lambda cell: best_first(cell[0]))
     return dict(sorted(found.items()))
 
 
 def grid_figure(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figure | None:
-    """Tiles down; H&E, the scanned IHC and every model's answer across, with PSNR and SSIM over all test tiles."""
+    """Tiles down; H&E, the scanned IHC and every model's answer across, with headline and SSIM over all patients."""
     from matplotlib.figure import Figure
 
     columns: list[tuple[str, Any]] = []
+    titles = ""
     for record, folder in cells:
         path = folder / SAMPLES_FILE
         if not path.exists():
@@ -48,8 +51,10 @@ def grid_figure(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figure
         samples = _samples(path)
         if not columns:
             columns += [("H&E", samples[:, 0]), ("IHC, scanned", samples[:, 1])]
-        psnr, ssim = record.headline.mean or 0.0, record.summary.get("ssim") or 0.0
-        columns.append((f"{_wrapped(record)}\n{psnr:.1f} dB / {ssim:.2f}", samples[:, 2]))
+        first = metrics_of([record]).first
+        titles = f"{first.title} / SSIM"
+        score = f"{number(record.headline.mean, 1)} {first.unit}".strip()
+        columns.append((f"{_wrapped(record)}\n{score} / {number(record.summary.get('ssim'), 2)}", samples[:, 2]))
     if not columns:
         return None
     down, side = len(columns[0][1]), 1.15
@@ -63,7 +68,7 @@ def grid_figure(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figure
             axes.imshow(images[row], interpolation="nearest")
             axes.set_axis_off()
         grid[0, column].set_title(title, fontsize=6.5)
-    figure.suptitle(f"{board}: PSNR / SSIM, mean over patients", x=0.01, ha="left")
+    figure.suptitle(f"{board}: {titles}, mean over patients", x=0.01, ha="left")
     return figure
 
 
@@ -112,7 +117,7 @@ def _points(record: ScoreRecord, side: str) -> np.ndarray[Any, np.dtype[np.float
 def _wrapped(record: ScoreRecord) -> str:
     import textwrap
 
-    return "\n".join(textwrap.wrap(str(record.card.get("title") or record.model), 20)[:2])
+    return "\n".join(textwrap.wrap(title_of(record), 20)[:2])
 
 
 def _samples(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:

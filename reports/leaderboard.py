@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from protocols.errors import UserError
-from protocols.records import AVERAGE, RECORD_FILE, Interval, ScoreRecord
+from protocols.records import AVERAGE, Interval, ScoreRecord
+from reports.cells import board_key, by_cell, title_of
 from reports.claims import Claim, claims_of
 from reports.describe import PREDICTIONS_ONLY, Cohort, Cost, Weights, describe_cohort, describe_weights, read_cost
 from reports.metrics import BoardMetrics, metrics_of
@@ -20,6 +21,7 @@ Group = Literal["ranked", "unranked", "reference", "skipped"]
 GROUPS: tuple[Group, ...] = ("ranked", "unranked", "reference", "skipped")
 SAME_DATA = ("cohort", "split")
 """Hashes that must agree between the scored cells of one leaderboard."""
+VERSION = "protocol version"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Row:
     per_gene: tuple[dict[str, Any], ...]
     details: dict[str, Any]
     seeds: tuple[tuple[int, float | None], ...]
-    """Training seeds and the headline of each; the row itself is the first seed's."""
+    """Scored training seeds and the headline of each; the row itself is of the run's own seed."""
     hashes: dict[str, str]
     libraries: dict[str, str]
 
@@ -57,17 +59,21 @@ class Row:
 
     @property
     def spread(self) -> tuple[float, float] | None:
-        """Mean and standard deviation of the headline over training seeds; None with fewer than two."""
-        known = [value for _, value in self.seeds if value is not None]
+        """Mean and standard deviation (n - 1) of the headline over training seeds; None with fewer than two."""
+        known = self.measured_seeds
         if len(known) < 2:
             return None
         mean = sum(known) / len(known)
         return mean, (sum((value - mean) ** 2 for value in known) / (len(known) - 1)) ** 0.5
 
+    @property
+    def measured_seeds(self) -> list[float]:
+        return [value for _, value in self.seeds if value is not None]
+
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All models' answers to one protocol, or to one board of it; ``rows`` are in the order in which they are shown."""
+    """All models' answers to one board of a protocol; ``rows`` are in the order in which they are shown."""
 
     protocol: str
     board: str
@@ -79,6 +85,8 @@ class Leaderboard:
     metrics: BoardMetrics
     place: int
     rows: tuple[Row, ...]
+    missing: tuple[str, ...]
+    """Cells of the run that are not scored here yet."""
     excluded: tuple[tuple[str, str], ...]
     notices: tuple[Notice, ...]
     ties: tuple[tuple[int, tuple[str, ...]], ...]
@@ -90,47 +98,14 @@ class Leaderboard:
 
     @property
     def key(self) -> str:
-        """The protocol, and behind it the board where there are several; names files and entries."""
-        return f"{self.protocol}-{self.board}" if self.board else self.protocol
+        """Names files and entries."""
+        return board_key(self.protocol, self.board)
 
     @property
     def secondary(self) -> tuple[str, ...]:
         """The secondary metrics that at least one row has been measured by, in the table's order."""
         known = self.metrics.secondary
         return tuple(key for key in known if any(row.summary.get(key) is not None for row in self.rows))
-
-
-def find_cells(scores: Path | Sequence[Path]) -> list[Path]:
-    """Folders of score records: all below a folder, or the given ones."""
-    if not isinstance(scores, Path):
-        return list(scores)
-    return sorted(path.parent for path in scores.rglob(RECORD_FILE))
-
-
-def load_records(scores: Path | Sequence[Path]) -> list[ScoreRecord]:
-    """Every record of :func:`find_cells`, sorted by protocol and model."""
-    return [record for record, _ in load_cells(scores)]
-
-
-def load_cells(scores: Path | Sequence[Path]) -> list[tuple[ScoreRecord, Path]]:
-    """Records and the folders that they were read from, sorted by protocol and model.
-
-    Raises :class:`UserError` if a record is unreadable or two are of the same cell (a copied folder, or predictions
-    handed in under the name of a model of this run).
-    """
-    cells: dict[tuple[str, str, str, int], tuple[ScoreRecord, Path]] = {}
-    for folder in find_cells(scores):
-        record = ScoreRecord.read(folder)
-        key = (record.protocol, record.board, record.model, record.seed)
-        if key in cells:
-            raise UserError(
-                f"a second record of {' '.join(filter(None, key[:2]))} x {record.model}",
-                where=folder,
-                expected=f"only the one in {cells[key][1]}",
-                remedy="rename or remove one of them",
-            )
-        cells[key] = (record, folder)
-    return [cells[key] for key in sorted(cells)]
 
 
 def build_leaderboards(
@@ -143,49 +118,41 @@ def build_leaderboards(
 ) -> list[Leaderboard]:
     """One leaderboard a board, protocols in their own order, an average ahead of what it averages.
 
-    ``seed``: the run's first, of the paired bootstrap and of the rows that are shown; ``missing``: board key to the
-    listed models that have no record yet; ``task_notices``: what each task has to say of a board's records.
+    ``seed`` is the run's own: for the paired bootstrap, and of the records that stand for cells of several training
+    seeds; ``missing``: board key to the cells of the run that have no record yet; ``task_notices``: what each task has
+    to say of a board's records.
     """
-    found: dict[tuple[str, str], list[ScoreRecord]] = defaultdict(list)
-    for record in records:
-        found[record.protocol, record.board].append(record)
-    return [
+    found: dict[tuple[str, str], list[list[ScoreRecord]]] = defaultdict(list)
+    for (protocol, board, _), own in by_cell(records, seed).items():
+        found[protocol, board].append(own)
+    boards = [
         _build(
-            found[key],
-            seed,
-            timings,
-            (missing or {}).get("-".join(key), ()),
-            (task_notices or {}).get(found[key][0].task),
+            cells, seed, timings, (missing or {}).get(board_key(*key), ()), (task_notices or {}).get(cells[0][0].task)
         )
-        for key in sorted(found, key=lambda key: _order(key, found[key][0]))
+        for key, cells in found.items()
     ]
+    return sorted(boards, key=lambda one: (one.place, one.protocol, one.board != AVERAGE, one.board))
 
 
-def _order(key: tuple[str, str], record: ScoreRecord) -> tuple[int, str, bool, str]:
-    protocol, board = key
-    return (record.place, protocol, board != AVERAGE, board)
+def without_records(boards: Sequence[Leaderboard], missing: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """The missing cells of boards that have no record at all, by board key: none of ``boards`` speaks of them."""
+    there = {board.key for board in boards}
+    return {key: tuple(cells) for key, cells in sorted(missing.items()) if cells and key not in there}
 
 
 def _build(
-    records: Sequence[ScoreRecord],
+    cells: Sequence[list[ScoreRecord]],
     seed: int,
     timings: Path | None,
     missing: Sequence[str],
     of_task: TaskNotices | None,
 ) -> Leaderboard:
-    firsts = _first_seeds(records, seed)
-    scored = [record for record in firsts if record.status == "scored"]
-    _refuse_mixed_data(scored)
-    first, metrics = (scored or firsts)[0], metrics_of(records)
-    measured = [r for r in scored if r.kind == "model" and _is_measured(r)]
-    if any(r.replicates for r in measured):
-        ranking = rank_replicates(
-            {r.model: (r.headline.mean or 0.0, r.replicates) for r in measured}, sign=metrics.sign
-        )
-    else:
-        ranking = rank_models({r.model: r.per_patient for r in measured}, seed=seed, sign=metrics.sign)
-    seeds = {record.model: _seeds(records, record.model) for record in firsts}
-    made = (_row(record, ranking, timings, seeds[record.model]) for record in firsts)
+    records = [own[0] for own in cells]
+    scored = [record for record in records if record.status == "scored"]
+    _refuse_mixed_data([record for own in cells for record in own if record.status == "scored"])
+    first, metrics = (scored or records)[0], metrics_of([record for own in cells for record in own])
+    ranking = _ranked([record for record in scored if _group(record, metrics) == "ranked"], metrics, seed)
+    made = (_row(own, metrics, ranking, timings) for own in cells)
     rows = sorted(made, key=lambda row: _place(row, metrics.sign))
     cohort, titles = describe_cohort(first.cohort), {row.model: row.title for row in rows}
     return Leaderboard(
@@ -193,29 +160,25 @@ def _build(
         board=first.board,
         task=first.task,
         version=first.protocol_version,
-        title=(first.protocol_title or first.protocol) + (f": {first.board}" if first.board else ""),
+        title=f"{first.protocol_title or first.protocol}: {first.board}",
         profile=", ".join(sorted({r.profile for r in records} - {PREDICTIONS_ONLY})) or first.profile,
         cohort=cohort,
         metrics=metrics,
         place=first.place,
         rows=tuple(rows),
+        missing=tuple(missing),
         excluded=tuple(sorted({(e.get("what", ""), e.get("reason", "")) for r in records for e in r.excluded})),
-        notices=collect_notices(scored or list(firsts), cohort, missing=missing, of_task=of_task),
+        notices=collect_notices(scored or records, cohort, missing=missing, of_task=of_task),
         ties=tuple((rank, tuple(titles[model] for model in models)) for rank, models in ranking.ties),
         detectable=_titled(ranking.detectable, titles),
     )
 
 
-def _first_seeds(records: Sequence[ScoreRecord], seed: int) -> list[ScoreRecord]:
-    """One record a model, in order: that of ``seed``, which the run lists first, or of the least that is there."""
-    found: dict[str, ScoreRecord] = {}
-    for record in sorted(records, key=lambda record: (record.seed != seed, record.seed)):
-        found.setdefault(record.model, record)
-    return [record for record in records if found[record.model] is record]
-
-
-def _seeds(records: Sequence[ScoreRecord], model: str) -> tuple[tuple[int, float | None], ...]:
-    return tuple(sorted((r.seed, r.headline.mean) for r in records if r.model == model and r.status == "scored"))
+def _ranked(measured: Sequence[ScoreRecord], metrics: BoardMetrics, seed: int) -> Ranking:
+    if any(record.replicates for record in measured):
+        means = {record.model: (record.headline.mean or 0.0, record.replicates) for record in measured}
+        return rank_replicates(means, sign=metrics.sign)
+    return rank_models({record.model: record.per_patient for record in measured}, seed=seed, sign=metrics.sign)
 
 
 def placed(board: Leaderboard, record: ScoreRecord) -> str:
@@ -236,43 +199,46 @@ def _titled(found: Detectable | None, titles: Mapping[str, str]) -> Detectable |
 
 
 def _refuse_mixed_data(scored: Sequence[ScoreRecord]) -> None:
-    """Ranks compare answers to one question: other data or another split is another question."""
-    for name in SAME_DATA:
-        seen: Mapping[str, str] = {r.hashes[name]: r.model for r in scored if name in r.hashes}
+    """Ranks compare answers to one question: other data, another split or another version is another question."""
+    for name in (*SAME_DATA, VERSION):
+        told = ({**record.hashes, VERSION: record.protocol_version}.get(name) for record in scored)
+        seen = {value: record for value, record in zip(told, scored, strict=True) if value is not None}
         if len(seen) > 1:
-            one, two, *_ = sorted(seen.values())
+            several = len({record.model for record in seen.values()}) < len(seen)
+            names = sorted(repr(r.model) + (f" (seed {r.seed})" if several else "") for r in seen.values())
             raise UserError(
-                f"{one!r} and {two!r} were scored on a different {name}",
-                where=" ".join(filter(None, (scored[0].protocol, scored[0].board))),
-                expected=f"one {name} hash in a leaderboard",
+                f"{names[0]} and {names[1]} were scored on a different {name}",
+                where=f"{scored[0].protocol} {scored[0].board}",
+                expected=f"one {name} in a leaderboard",
                 remedy="run `dvc repro` to predict and score all models anew",
             )
 
 
-def _is_measured(record: ScoreRecord) -> bool:
-    return record.headline.mean is not None and bool(record.per_patient or record.replicates)
-
-
-def _group(record: ScoreRecord) -> Group:
+def _group(record: ScoreRecord, metrics: BoardMetrics) -> Group:
     if record.status != "scored":
         return "skipped"
     if record.kind != "model":
         return "reference"
-    return "ranked" if _is_measured(record) else "unranked"
+    measured = record.headline.mean is not None and bool(record.per_patient or record.replicates)
+    return "ranked" if measured and metrics.ranks else "unranked"
 
 
-def _row(
-    record: ScoreRecord, ranking: Ranking, timings: Path | None, seeds: tuple[tuple[int, float | None], ...]
-) -> Row:
-    group = _group(record)
-    reason = record.reason or ("the headline is undefined" if group == "unranked" else "")
+def _why_unranked(record: ScoreRecord, metrics: BoardMetrics) -> str:
+    if record.headline.mean is None:
+        return "the headline is undefined"
+    return "the headline only describes" if not metrics.ranks else "no value by patient or resample to rank by"
+
+
+def _row(own: Sequence[ScoreRecord], metrics: BoardMetrics, ranking: Ranking, timings: Path | None) -> Row:
+    record = own[0]
+    group = _group(record, metrics)
     return Row(
         model=record.model,
-        title=str(record.card.get("title") or record.model),
+        title=title_of(record),
         kind=record.kind,
         group=group,
         rank=ranking.ranks[record.model] if group == "ranked" else None,
-        reason=reason,
+        reason=record.reason or (_why_unranked(record, metrics) if group == "unranked" else ""),
         headline=record.headline,
         summary=record.summary,
         weights=describe_weights(record.weights, kind=record.kind),
@@ -286,7 +252,7 @@ def _row(
         per_patient=dict(sorted(record.per_patient.items())),
         per_gene=tuple(sorted(record.per_gene, key=lambda row: str(row.get("gene", "")))),
         details=record.details,
-        seeds=seeds,
+        seeds=tuple(sorted((one.seed, one.headline.mean) for one in own if one.status == "scored")),
         hashes=record.hashes,
         libraries=record.libraries,
     )

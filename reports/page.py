@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reports.claims import Claim
+from reports.figures import safe
 from reports.leaderboard import Leaderboard, Row
 from reports.page_data import page_data, to_script
 from reports.tables import (
     CLAIM_TITLES,
+    NOTHING,
     claim_cells,
     cohort_text,
     columns,
@@ -28,6 +30,10 @@ from reports.tables import (
     verdict,
     weights_text,
 )
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = ("page.css", "plots.css")
@@ -50,25 +56,21 @@ def page(
     boards: Sequence[Leaderboard],
     claims: Sequence[Claim],
     maps: Mapping[str, list[dict[str, Any]]],
+    pending: Mapping[str, Sequence[str]] | None = None,
     *,
     spatial: bool = False,
+    figures: Collection[str] = (),
 ) -> str:
-    """Render the page. All text of records is escaped; ``maps`` come from :func:`reports.maps.encode_maps`.
+    """Render the page. All text of records is escaped; ``maps`` come from :func:`reports.maps.encode_maps`, ``pending``
+    from :func:`reports.leaderboard.without_records`.
 
-    ``spatial``: the page of spatial maps stands beside this one.
+    ``spatial``: the page of spatial maps stands beside this one; ``figures``: names of the files below ``figures``,
+    since a link to what was not drawn leads nowhere.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals.update(
+    templates = environment()
+    templates.globals.update(
         count=count,
         device_text=device_text,
         headline_claims=headline_claims,
@@ -81,8 +83,12 @@ def page(
         means=[(board.metrics.headline, board.metrics.means) for board in _firsts(boards)],
         units={board.cohort.unit for board in boards},
         BAR_WIDTH=BAR_WIDTH,
+        nothing=NOTHING,
+        safe=safe,
+        spatial=spatial,
+        figures=frozenset(figures),
     )
-    return environment.get_template("page.html.j2").render(
+    return templates.get_template("page.html.j2").render(
         boards=boards,
         columns=columns,
         cohort_text=cohort_text,
@@ -93,15 +99,35 @@ def page(
         short=short_titles(boards),
         cohorts=sorted({f"{board.cohort.name}, {board.cohort.nature}" for board in boards}),
         profiles=sorted({board.profile for board in boards}),
-        steps=staircase(boards),
+        staircases=staircases(boards),
         matrices=[(own[0].metrics, own, matrix(own)) for own in _same_headline(boards)],
-        spatial=spatial,
+        pending=dict(pending or {}),
         claim_titles=CLAIM_TITLES,
         claims=[(claim, claim_cells(claim)) for claim in claims],
-        style=Markup("\n".join(_asset(name) for name in STYLES)),
+        style=style(),
         script=Markup("\n".join(_asset(name) for name in SCRIPTS)),
-        data=Markup(to_script(page_data(boards, maps, short_titles(boards), staircase(boards)))),
+        data=Markup(to_script(page_data(boards, maps, short_titles(boards), staircases(boards)))),
     )
+
+
+def environment() -> Environment:
+    """Templates that escape all text and refuse a name that they were not given."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def style(names: Sequence[str] = STYLES) -> Markup:
+    from markupsafe import Markup
+
+    return Markup("\n".join(_asset(name) for name in names))
 
 
 def short_titles(boards: Sequence[Leaderboard]) -> dict[str, str]:
@@ -127,15 +153,12 @@ def _shared_words(titles: Sequence[str]) -> int:
     return shared
 
 
-def staircase(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
-    """Boards of one cohort by several protocols of one task, in the protocols' order; empty where there is no such."""
-    for first in boards:
-        own = [
-            b for b in boards if (b.task, b.board) == (first.task, first.board) and b.metrics.key == first.metrics.key
-        ]
-        if len({board.protocol for board in own}) > 1:
-            return own
-    return []
+def staircases(boards: Sequence[Leaderboard]) -> list[list[Leaderboard]]:
+    """Boards of one cohort by several protocols of one task and headline, in the protocols' order; a list a cohort."""
+    groups: dict[tuple[str, str, str], list[Leaderboard]] = {}
+    for board in boards:
+        groups.setdefault((board.task, board.board, board.metrics.key), []).append(board)
+    return [own for own in groups.values() if len(own) > 1]
 
 
 def _same_headline(boards: Sequence[Leaderboard]) -> list[list[Leaderboard]]:
@@ -151,7 +174,7 @@ def _firsts(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
 
 
 def matrix(boards: Sequence[Leaderboard]) -> list[tuple[str, str, list[Row | None]]]:
-    """Models down, protocols across: ``(title, kind, one row or None a protocol)``, best mean rank first."""
+    """Models down, boards across: ``(title, kind, one row or None a board)``, the best mean over boards first."""
     cells = {(board.key, row.model): row for board in boards for row in board.rows}
     lines = []
     for model in {row.model for board in boards for row in board.rows}:

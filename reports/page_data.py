@@ -19,12 +19,12 @@ def page_data(
     boards: Sequence[Leaderboard],
     maps: Mapping[str, list[dict[str, Any]]],
     short: Mapping[str, str],
-    steps: Sequence[Leaderboard] = (),
+    staircases: Sequence[Sequence[Leaderboard]] = (),
 ) -> dict[str, Any]:
     """Everything that the page's script reads, as JSON values."""
     return {
         "boards": [{**_board(b, maps.get(b.key, [])), "short": short[b.key]} for b in boards],
-        "staircase": [board.key for board in steps],
+        "staircases": [[board.key for board in steps] for steps in staircases],
         "viridis": viridis(),
     }
 
@@ -49,7 +49,7 @@ def _board(board: Leaderboard, maps: list[dict[str, Any]]) -> dict[str, Any]:
         "protocol": board.key,
         "axis": board.metrics.axis,
         "nothing": board.metrics.nothing,
-        "sign": board.metrics.sign,
+        "low_first": [column.key for column in shown if column.low_first],
         "title": board.title,
         "rows": [
             {

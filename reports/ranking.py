@@ -71,8 +71,9 @@ def rank_replicates(per_model: Mapping[str, tuple[float, Sequence[float]]], *, s
 
 
 def _differences(a: Sequence[float], b: Sequence[float]) -> NDArray[np.float64]:
-    """Resample by resample. Of unequal numbers (an undefined resample was dropped) nothing is paired: no difference."""
-    return np.subtract(a, b) if len(a) == len(b) else np.zeros(2)
+    """Resample by resample. Of unequal numbers (an undefined resample was dropped) or of fewer than two nothing is
+    paired: no difference."""
+    return np.subtract(a, b) if len(a) == len(b) > 1 else np.zeros(2)
 
 
 def _ties(ranked: Sequence[Ranked]) -> tuple[tuple[int, tuple[str, ...]], ...]:

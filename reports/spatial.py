@@ -12,7 +12,9 @@ import pandas as pd
 from protocols.errors import UserError
 from protocols.records import UNITS_FILE, ScoreRecord
 from protocols.spatial.store import SectionsStore
+from reports.cells import titles_by_model
 from reports.co_expression import co_expression_figure
+from reports.metrics import best_first
 from reports.spatial_page import SCORES, SectionMaps
 
 if TYPE_CHECKING:
@@ -32,23 +34,25 @@ def spatial_cells(cells: Cells) -> list[tuple[ScoreRecord, Path]]:
     found = [
         (record, folder) for record, folder in cells if record.cohort.get("unit") == TILE and record.status == "scored"
     ]
-    order = {"oracle": 0, "model": 1, "control": 2}
-    return sorted(found, key=lambda cell: (order.get(cell[0].kind, 1), -(cell[0].headline.mean or 0.0), cell[0].model))
+    return sorted(found, key=lambda cell: best_first(cell[0]))
 
 
 def _titled(cells: Cells) -> list[tuple[str, ScoreRecord, Path]]:
     """Cells with the title that names each on the page: where two models share one, with their names behind it."""
-    given = [str(record.card.get("title") or record.model) for record, _ in cells]
-    return [
-        (title if given.count(title) == 1 else f"{title} ({record.model})", record, folder)
-        for title, (record, folder) in zip(given, cells, strict=True)
-    ]
+    titles = titles_by_model([record for record, _ in cells])
+    return [(titles[record.model], record, folder) for record, folder in cells]
 
 
 def section_maps(cells: Cells, sections: Path) -> list[SectionMaps]:
-    """Every section with the genes that all models were scored on; the best predicted genes come first."""
-    found, store = spatial_cells(cells), SectionsStore(sections)
-    return [_section(found, store, number) for number in range(len(store.slides))] if found else []
+    """Every section with the genes that all models were scored on; the best predicted genes come first.
+
+    ``cells``: those of one board, as for :func:`co_expression`.
+    """
+    found = spatial_cells(cells)
+    if not found:  # the sections themselves may not be there yet
+        return []
+    store = SectionsStore(sections)
+    return [_section(found, store, number) for number in range(len(store.slides))]
 
 
 def _section(cells: Cells, store: SectionsStore, number: int) -> SectionMaps:

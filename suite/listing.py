@@ -17,7 +17,7 @@ def listing() -> list[str]:
     for name in task_modules():
         task = load_task(name)
         lines.append(f"{name}: {task.title}")
-        lines += [f"  protocol  {one.name:<28}{one.question}" for one in protocols if one.task == name]
+        lines += [f"  protocol  {one.name:<34}{one.question}" for one in protocols if one.task == name]
         lines += [f"  reader    {reader}" for reader in reader_modules(name)]
-        lines += [f"  {card.kind:<10}{card.name:<28}{card.title}" for card in cards if card.task == name]
+        lines += [f"  {card.kind:<10}{card.name:<34}{card.title}" for card in cards if card.task == name]
     return [*lines, "encoders", *(f"  {name}" for name in known_encoders({}))]

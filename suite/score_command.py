@@ -5,28 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from protocols.registry import load_task
 from suite.config import Config
-from suite.engine.prepare import with_controls
-from suite.engine.submit import handed_in, submit
+from suite.engine.prepare import add_controls, narrowed, prepare
+from suite.engine.submit import handed_in, laid_out, score
 from suite.places import SCORES, SUBMISSIONS
 
 
 def score_predictions(config: Config, protocol: str, path: Path, model: str | None, note: str) -> Iterator[str]:
-    """Lines for the terminal: each board's headline, then the board's table with this model in its place."""
-    from reports.leaderboard import build_leaderboards, load_records, placed
+    """Lines for the terminal: each board's headline, then the board's table with this model in its place.
 
-    run = with_controls(config, protocol)
-    asked = next(iter(run.protocols.values()))
-    task = run.tasks[asked.task]
-    records = [
-        record
-        for given in handed_in(config, task.by_folder, path, model, note, task.columns)
-        for record in submit(run, asked, given)
-    ]
+    What was handed in is read before any cohort is, and checked whole before any control is fitted.
+    """
+    from reports.cells import is_cell, load_records
+    from reports.leaderboard import build_leaderboards, placed
+
+    (asked,) = narrowed(config, protocol).protocols.values()
+    given = handed_in(config, load_task(asked.task), path, model, note)
+    run = prepare(config, protocol)
+    with laid_out(run, asked, given) as found:
+        add_controls(run)
+        records = score(run, asked, found)
     folders = [
         found.parent
         for root, depth in ((SCORES, "*/*/*"), (SUBMISSIONS, "*/*"))
         for found in (root / asked.name).glob(f"{depth}/record.json")
+        if is_cell(found.parent, root)
     ]
     boards = {board.board: board for board in build_leaderboards(load_records(folders), config.seed)}
     for record in records:

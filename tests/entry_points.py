@@ -6,8 +6,8 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from protocols import registry
+from protocols import entry_points
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *points: EntryPoint) -> None:
-    monkeypatch.setattr(registry, "_installed", lambda group: tuple(one for one in points if one.group == group))
+    monkeypatch.setattr(entry_points, "_installed", lambda group: tuple(one for one in points if one.group == group))

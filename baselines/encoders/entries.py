@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from baselines.encoders.spec import IMAGENET, EncoderSize, EncoderSpec, Triple
 from baselines.encoders.table import ENCODERS
 from protocols.contract import Settings
+from protocols.entry_points import installed, package_of
 from protocols.errors import UserError, did_you_mean
-from protocols.registry import installed, package_of
 
 ENTRY_POINT_GROUP = "slide2omics.encoders"
 
@@ -135,7 +135,7 @@ def known_encoders(entries: Mapping[str, Any]) -> list[str]:
 @cache
 def _points() -> dict[str, EntryPoint]:
     """Encoders of installed packages: an entry point's value leads to a mapping like one of the run's file."""
-    return installed(ENTRY_POINT_GROUP, dict.fromkeys(ENCODERS, "the table"), "encoder")
+    return installed(ENTRY_POINT_GROUP, dict.fromkeys(ENCODERS, "the table of encoders"), "encoder")
 
 
 @cache

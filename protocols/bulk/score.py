@@ -85,7 +85,7 @@ def score_bulk(
     """Score one cohort. ``external_genes`` are the columns of each external cohort, a subset of ``genes``;
     ``reachable`` is the phantom's best r per gene."""
     _check(folds, len(genes))
-    look_up(criteria, CRITERIA, kind="criteria", where="bulk.criteria")
+    look_up(criteria, CRITERIA, kind="criteria", where="tasks.bulk.criteria")
     by_patient = [_patients(fold) for fold in folds]
     label = np.concatenate([np.full(len(truth), number) for number, (_, truth, _) in enumerate(by_patient)])
     truth = np.concatenate([part for _, part, _ in by_patient])

@@ -18,7 +18,6 @@ class BulkSettings(Strict):
     super_tiles: int = Field(default=100, ge=1)
     folds: int = Field(default=5, ge=2)
     criteria: str | None = Field(default="standard", json_schema_extra=SCORE_ONLY)
-    gene_sets: Path | None = Field(default=None, json_schema_extra=SCORE_ONLY)
     average: tuple[str, ...] | None = Field(default=(), json_schema_extra=SCORE_ONLY)
 
 

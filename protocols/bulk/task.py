@@ -38,4 +38,5 @@ TASK = Task(
     checks=Part("protocols.bulk.checks:checks"),
     template=Part("protocols.bulk.template:template"),
     notices=Part("protocols.bulk.notices:notices"),
+    names=("slide", "patient", "section"),
 )

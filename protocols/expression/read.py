@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from protocols.expression.cohort import SlideData, SlideEntry
-from protocols.expression.store import CohortInfo, CohortStore, write_store
+from protocols.expression.store import CohortInfo, write_store
 from protocols.progress import track
 from protocols.readers.manifest import read_manifest
 from protocols.readers.readers import read_slide
@@ -33,10 +33,6 @@ def read(request: CohortRequest, folder: Path) -> None:
         crop_pixels=crop.pixels,
     )
     write_store(folder, info, _chain(first, slides), entry.root)
-
-
-def open_store(_request: CohortRequest, folder: Path) -> CohortStore:
-    return CohortStore(folder)
 
 
 def _read(entries: list[SlideEntry], request: CohortRequest) -> Iterator[SlideData]:

@@ -24,6 +24,7 @@ from protocols.errors import UserError
 from protocols.expression.cohort import SlideData, Unit
 from protocols.expression.views import log_normalise
 from protocols.files import write_text_whole, written_whole
+from protocols.task import CohortRequest
 
 COHORT_FILE = "cohort.json"
 UNITS_FILE = "units.parquet"
@@ -192,4 +193,9 @@ def write_store(
         units.to_parquet(part, compression="zstd", index=False)
     record = {"info": asdict(info), "slides": [asdict(slide) for slide in records]}
     write_text_whole(folder / COHORT_FILE, json.dumps(record, indent=1, sort_keys=True) + "\n")
+    return CohortStore(folder)
+
+
+def open_store(_request: CohortRequest, folder: Path) -> CohortStore:
+    """Here and not beside the reading: what fits and scores a stored cohort depends on no reader."""
     return CohortStore(folder)

@@ -45,7 +45,7 @@ def tile_slide(path: Path, *, um: float, tissue: str, max_tiles: int, seed: int,
     ``mpp`` overrides what the file says; a slide of unknown resolution, one smaller than a tile and one without
     tissue are :class:`UserError`.
     """
-    rule = look_up(tissue, RULES, kind="tissue rule", where="survival.tile.tissue")
+    rule = look_up(tissue, RULES, kind="tissue rule", where="tile.tissue")
     with open_image(path) as image:
         resolution = mpp or image.mpp
         if resolution is None:

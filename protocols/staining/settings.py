@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from protocols.settings import CohortEntry, Strict
-from protocols.task import SCORE_ONLY, TRUTH
+from protocols.settings import KNOWN_TRUTH, CohortEntry, Strict
+from protocols.task import SCORE_ONLY
 
 
 class StainingSettings(Strict):
@@ -36,7 +36,7 @@ class PairsEntry(CohortEntry):
     mpp: float | None = Field(gt=0, json_schema_extra=SCORE_ONLY)
     stride_share: float = Field(default=0.5, gt=0, le=1)
     filters: dict[str, float | None] = Field(default_factory=dict)
-    aligned: Path | None = Field(default=None, json_schema_extra=TRUTH)
+    aligned: Path | None = Field(default=None, json_schema_extra=KNOWN_TRUTH)
 
     @field_validator("aligned", mode="before")
     @classmethod

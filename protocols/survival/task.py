@@ -31,4 +31,5 @@ TASK = Task(
     template=Part("protocols.survival.template:template"),
     notices=Part("protocols.survival.notices:notices"),
     columns=("cohort", "fold"),
+    names=("patient", "case_id"),
 )

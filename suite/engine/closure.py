@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import metadata
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class Root:
 
     folder: Path
     names: tuple[str, ...]
-    """Empty: any module that lies there, unless it is the standard library's or installed (an adapter's folder)."""
+    """Empty: any module that lies there, unless another of that name can be imported (an adapter's folder)."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,10 @@ def closure_of(*starts: str | Path, declared: Sequence[Path] = (), roots: Sequen
         root, module = _root_of(start, known)
         if root not in known:
             known.append(root)
-        waiting += [(path, name, root) for path, name in _files_of(module, root)]
-        if not waiting:
+        # A file is itself, whatever else can be imported under its name.
+        files = ((start.resolve(), module),) if isinstance(start, Path) else _files_of(module, root)
+        waiting += [(path, name, root) for path, name in files]
+        if not files:
             raise UserError("no such module", where=start, expected="a module or file", remedy="mend its name")
     seen: dict[Path, str] = {}
     libraries: set[str] = set()
@@ -84,6 +87,8 @@ def closure_of(*starts: str | Path, declared: Sequence[Path] = (), roots: Sequen
             continue
         seen[path] = path.relative_to(root.folder).as_posix()
         for name in _imported(path, module, _stamp(path)):
+            if not root.names:
+                _refuse_two_of_a_name(name, path, root.folder)
             ours = [(file, other, place) for place in known for file, other in _files_of(name, place)]
             waiting += ours
             if not ours and not any(name.split(".")[0] in place.names for place in known):
@@ -95,6 +100,14 @@ def closure_of(*starts: str | Path, declared: Sequence[Path] = (), roots: Sequen
             )
         seen[path] = f"declared {path.name}"
     return Closure(tuple(sorted((name, path) for path, name in seen.items())), tuple(sorted(libraries)))
+
+
+def folder_of(start: str | Path) -> Path:
+    """Where a module or file lies: what a card declares is looked for there."""
+    if isinstance(start, Path):
+        return start.parent
+    spec = find_spec(start)
+    return Path(spec.origin or ".").parent if spec else Path()
 
 
 def imported_files() -> set[Path]:
@@ -133,7 +146,7 @@ def _files_of(name: str, root: Root) -> tuple[tuple[Path, str], ...]:
     parts = name.split(".")
     if root.names and parts[0] not in root.names:
         return ()
-    if not root.names and _is_elsewhere(parts[0]):
+    if not root.names and _elsewhere(parts[0], root.folder):
         return ()
     files = []
     for end in range(1, len(parts) + 1):
@@ -144,10 +157,29 @@ def _files_of(name: str, root: Root) -> tuple[tuple[Path, str], ...]:
     return tuple(files)
 
 
+def _refuse_two_of_a_name(name: str, importer: Path, folder: Path) -> None:
+    """A module beside an adapter that has the name of another one: which of them Python takes depends on how the
+    process was started, so an adapter that imports such a name is refused; nothing wins in silence."""
+    top = name.split(".")[0]
+    beside = next((one for one in (folder / f"{top}.py", folder / top / "__init__.py") if one.is_file()), None)
+    other = _elsewhere(top, folder) if beside else ""
+    if other:
+        raise UserError(
+            f"it imports {top!r}, and that is {beside.name if beside else ''} beside it as well as {other}",
+            where=importer, expected="one module of that name", remedy="rename the one beside it",
+        )  # fmt: skip
+
+
 @cache
-def _is_elsewhere(top: str) -> bool:
-    """Whether a name beside an adapter is really the standard library's, ours or an installed distribution's."""
-    return top in sys.stdlib_module_names or top in FLOORS or top in _packages()
+def _elsewhere(top: str, folder: Path) -> str:
+    """What else a name is, beside what lies in ``folder``; empty: nothing."""
+    if top in sys.stdlib_module_names:
+        return "a module of Python's own library"
+    if top in FLOORS:
+        return "" if folder == CHECKOUT else f"a package of {OWN}"
+    places = [place for place in sys.path if Path(place or ".").resolve() != folder]
+    spec = PathFinder.find_spec(top, places)
+    return str(spec.origin) if spec and spec.origin else ""
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from protocols.cards import card_problems
 from protocols.contract import Card, Settings
 from protocols.contract_checks import CheckResult, results_of
 from protocols.errors import UserError
 from protocols.registry import load_protocol, load_task
 from suite.config import Config
+from suite.engine.closure import closure_of
+from suite.engine.facts import problems_of, task_facts
+
+IMPORTED = "the model can be imported"
+CONFORMS = "the card conforms: its kind, task, needs, encoder, files and claims are known"
 
 
 def check(name: str, config: Config | None, settings: Settings | None = None) -> Iterator[CheckResult]:
@@ -18,26 +22,32 @@ def check(name: str, config: Config | None, settings: Settings | None = None) ->
 
     ``name``: a listed or built-in name, or ``file.py:Class``. A model that does not import is one failed check.
     """
-    from baselines.encoders.entries import known_encoders
-    from baselines.registry import UNNAMED, load_model_class
-    from suite.engine.facts import task_facts
+    from baselines.registry import UNNAMED, load_model_class, start_of
 
     files = [load_protocol(listed) for listed in (config.protocols if config else ()) if listed.endswith(".py")]
     adapters = dict(config.adapters) if config else {}
     given = ":" in name or "@" in name
     if given:
         adapters[UNNAMED] = name
+    asked = UNNAMED if given else name
     try:
-        model_class = load_model_class(UNNAMED if given else name, adapters, Path.cwd())
+        start = start_of(asked, adapters, Path.cwd())
+        if isinstance(start, Path) and start.is_file():
+            closure_of(start)  # refuses a name that two modules have, before either is imported
+        model_class = load_model_class(asked, adapters, Path.cwd())
     except UserError as error:
-        yield CheckResult("the model can be imported", str(error))
+        yield CheckResult(IMPORTED, str(error))
         return
-    yield CheckResult("the model can be imported", "")
+    yield CheckResult(IMPORTED, "")
     card: Card = model_class.card
-    tasks = task_facts(files)
-    problems = card_problems(card, tasks=tasks, encoders=known_encoders(config.encoders if config else {}))
-    yield CheckResult("the card conforms: its kind, task, needs, encoder and claims are known", "; ".join(problems))
-    if card.task not in tasks:
+    try:
+        facts = task_facts(files)
+        problems = problems_of(card, start, facts, config.encoders if config else {})
+    except UserError as error:  # a name that is taken, or an encoder of the run's file: no card can be judged
+        yield CheckResult(CONFORMS, str(error))
+        return
+    yield CheckResult(CONFORMS, "; ".join(problems))
+    if card.task not in facts:
         return
     checks = load_task(card.task).checks(model_class, card.name if given else name, settings or Settings())
     yield from results_of(checks, model_class)

@@ -13,7 +13,7 @@ from typing import Any
 from protocols.contract import Settings
 from protocols.protocol import Protocol
 from protocols.task import CohortRequest, Part, Task
-from suite.engine.closure import Closure, closure_of
+from suite.engine.closure import Closure, closure_of, folder_of
 from suite.engine.data_hash import data_hash
 from suite.engine.run import ModelEntry, Run
 
@@ -160,8 +160,7 @@ def declared(entry: ModelEntry) -> str:
     """Hash of the data files that a card declares; they lie beside the model's own file."""
     if not entry.card.files:
         return ""
-    start = entry.start
-    folder = start.parent if isinstance(start, Path) else _folder_of_module(start)
+    folder = folder_of(entry.start)
     return data_hash([folder / name for name in entry.card.files], folder)
 
 
@@ -212,10 +211,3 @@ def _declaration(name: str) -> str:
     from protocols.registry import module_of, task_modules
 
     return module_of(task_modules()[name])
-
-
-def _folder_of_module(name: str) -> Path:
-    from importlib.util import find_spec
-
-    spec = find_spec(name)
-    return Path(spec.origin or ".").parent if spec else Path()

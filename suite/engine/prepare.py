@@ -27,12 +27,10 @@ def prepare(config: Config, protocol: str) -> Run:
     return run
 
 
-def with_controls(config: Config, protocol: str) -> Run:
-    """The same with the listed controls fitted and scored: nothing that claims insight is trained."""
-    run = prepare(config, protocol)
-    task = next(iter(run.protocols.values())).task
+def add_controls(run: Run) -> None:
+    """Fit and score the listed controls of a prepared run's protocol: nothing that claims insight is trained."""
+    ((protocol, task),) = ((one.name, one.task) for one in run.protocols.values())
     controls = tuple(entry.name for entry in run.models_of(task) if entry.card.kind != "model")
-    small = narrowed(config, protocol, controls)
+    small = narrowed(run.config, protocol, controls)
     run_predict(small)
     run_score(small)
-    return run

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from protocols.protocol import Board, Protocol
 from protocols.sealed import read_seal
+from protocols.settings import CohortEntry
 from protocols.splits import Split, read_split
 from protocols.task import CohortRequest, Opened, Question, Task
 from suite.engine.run import Run
@@ -60,11 +61,14 @@ def _shown(request: CohortRequest, truth: bool) -> CohortRequest:
     return request if truth else replace(request, entry=_hidden(request.entry))
 
 
-def _hidden(entry: object) -> object:
-    """The entry without what only a phantom knows: its truth, and what else its task marks as such."""
-    marked = {name: field.json_schema_extra for name, field in type(entry).model_fields.items()}  # type: ignore[attr-defined]
-    hidden = {name: None for name, extra in marked.items() if isinstance(extra, dict) and extra.get("truth")}
-    return entry.model_copy(update=hidden)  # type: ignore[attr-defined]
+def _hidden(entry: CohortEntry) -> CohortEntry:
+    """The entry without what only a phantom knows, as its task declares it."""
+    known = {
+        name: None
+        for name, field in type(entry).model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("known_truth")
+    }
+    return entry.model_copy(update=known)
 
 
 @cache

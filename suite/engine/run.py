@@ -19,6 +19,7 @@ from protocols.protocol import Board, Protocol
 from protocols.registry import load_protocol, load_reader, load_task, protocol_modules, start_of_protocol, task_modules
 from protocols.task import CohortRequest, Task
 from suite.config import Config, validated
+from suite.engine.closure import closure_of
 
 
 @dataclass(frozen=True)
@@ -161,14 +162,12 @@ class Run:
     @cached_property
     def models(self) -> dict[str, ModelEntry]:
         """Every listed model; a name that leads nowhere, or a card that does not conform, is an error."""
-        from baselines.encoders.entries import known_encoders
-        from protocols.cards import card_problems
+        from suite.engine.facts import problems_of, task_facts
 
-        facts, encoders = self._facts, known_encoders(self.config.encoders)
-        found = {}
+        facts, found = task_facts(self.protocols.values()), {}
         for name in self.config.models:
             entry = self.model(name)
-            problems = card_problems(entry.card, tasks=facts, encoders=encoders)
+            problems = problems_of(entry.card, entry.start, facts, self.config.encoders)
             if problems:
                 raise UserError(
                     problems[0], where=f"the card of {name}", expected="a card that conforms",
@@ -177,12 +176,6 @@ class Run:
             found[name] = entry
         return found
 
-    @cached_property
-    def _facts(self) -> Any:
-        from suite.engine.facts import task_facts
-
-        return task_facts(self.protocols.values())
-
     def model(self, name: str) -> ModelEntry:
         """One model's entry; of a model from outside the card is read by a process of its own."""
         from baselines.registry import is_outside, load_model_class, start_of
@@ -190,6 +183,8 @@ class Run:
         adapters = self.config.adapters
         start = start_of(name, adapters, self.root)
         if is_outside(name, adapters):
+            if isinstance(start, Path) and start.is_file():
+                closure_of(start)  # refuses a name that two modules have, before either is imported
             return ModelEntry(name, card_from_outside(name, adapters, self.root), start, True)
         return ModelEntry(name, load_model_class(name, adapters, self.root).card, start, False)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from protocols.contract import Card
 from protocols.errors import UserError, look_up
 from protocols.files import sha256_of, sha256_of_files
-from protocols.manifest import KIND, predictions_only
+from protocols.manifest import KIND, Manifest, predictions_only
 from protocols.protocol import Board, Protocol
 from protocols.records import AVERAGE, ScoreRecord
 from protocols.sealed import put_in_place, read_seal, sealed_folder
+from protocols.task import Question, Task
 from suite.config import Config
 from suite.engine.questions import hashes_of, question_of, split_hash
 from suite.engine.run import Run, checked_model_name
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COHORT = "cohort"
-IDS = frozenset({"cohort", "fold", "model", "slide", "section", "patient", "cell_id"})
-"""Columns that hold names, in the table of any task; a task adds its own ``columns``."""
+NAMES = (COHORT, "fold", "model")
+"""Columns that hold names in the table of every task; each declares its own (``Task.columns``, ``Task.names``)."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,19 @@ class HandedIn:
     note: str
 
 
-def read_table(path: Path, ids: Collection[str] = ()) -> pd.DataFrame:
-    """A CSV or Parquet table that somebody handed in; the columns ``ids`` are names."""
+def names_in(task: Task) -> tuple[str, ...]:
+    """Columns of a task's table that hold names."""
+    return tuple(dict.fromkeys((*NAMES, *task.columns, *task.names)))
+
+
+def read_table(path: Path, names: Collection[str]) -> pd.DataFrame:
+    """A CSV or Parquet table that somebody handed in; the columns ``names`` hold names."""
     import pandas as pd
 
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".parquet": pd.read_parquet,
-        ".csv": lambda file: _read_csv(file, ids),
-        ".gz": lambda file: _read_csv(file, ids),
+        ".csv": lambda file: _read_csv(file, names),
+        ".gz": lambda file: _read_csv(file, names),
     }
     if not path.is_file():
         raise UserError("no such file", where=path, expected="a .parquet or .csv table", remedy="check the path")
@@ -60,18 +67,35 @@ def read_table(path: Path, ids: Collection[str] = ()) -> pd.DataFrame:
         raise UserError(f"unreadable: {said}", where=path, expected="a table", remedy="write it anew") from None
 
 
-def _read_csv(path: Path, ids: Collection[str]) -> pd.DataFrame:
+def _read_csv(path: Path, names: Collection[str]) -> pd.DataFrame:
     """Names stay text as written: ``0012``, ``1e5`` and ``NA`` are names; an empty one is a hole."""
     import pandas as pd
 
-    return pd.read_csv(path, converters=dict.fromkeys(ids, lambda text: text or None))
+    return pd.read_csv(path, converters=dict.fromkeys(names, lambda text: text or None))
 
 
-def handed_in(
-    config: Config, by_folder: bool, path: Path, model: str | None, note: str, ids: Collection[str] = ()
-) -> list[HandedIn]:
+@dataclass(frozen=True)
+class OnBoard:
+    """One model's answers on one board, checked whole and sealed as a model's own."""
+
+    told: Manifest
+    question: Question
+    answers: Path
+    of: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class LaidOut:
+    """All that one model answered, by board; ``workplace`` goes when the submission is done or refused."""
+
+    model: str
+    workplace: Path
+    boards: Mapping[str, OnBoard]
+
+
+def handed_in(config: Config, task: Task, path: Path, model: str | None, note: str) -> list[HandedIn]:
     """What lies at ``path``, by model; every name is checked before anything is read further."""
-    if by_folder:
+    if task.by_folder:
         if model is None:
             raise UserError("no name", where="--model", expected="the model's name", remedy="give --model NAME")
         name = checked_model_name(model, config, "--model")
@@ -79,7 +103,7 @@ def handed_in(
             raise UserError("no such folder", where=path, expected="a folder of answers", remedy="check the path")
         files = [file for file in path.rglob("*") if file.is_file()]
         return [HandedIn(name, path, sha256_of_files(files, path), str(path), note)]
-    table = read_table(path, {*ids, *IDS})
+    table = read_table(path, names_in(task))
     if not len(table):
         raise UserError("no row", where=path, expected="predictions", remedy="hand in a table with rows")
     if model is not None:
@@ -105,12 +129,40 @@ def handed_in(
     return [HandedIn(str(name), part.drop(columns="model"), digest, f"{path}, {name}", note) for name, part in parts]
 
 
-def submit(run: Run, protocol: Protocol, given: HandedIn) -> list[ScoreRecord]:
-    """Score one model's answers on every board that they cover; they replace what the model handed in before.
+def submit(run: Run, protocol: Protocol, given: Sequence[HandedIn]) -> list[ScoreRecord]:
+    """Score all that was handed in, on every board that it covers; it replaces what a model handed in before."""
+    with laid_out(run, protocol, given) as found:
+        return score(run, protocol, found)
 
-    All boards are scored before any is put in its place, each by one rename: a refused or killed submission leaves
-    what stood there.
+
+@contextmanager
+def laid_out(run: Run, protocol: Protocol, given: Sequence[HandedIn]) -> Iterator[list[LaidOut]]:
+    """Every model's answers, in a folder that goes when the caller is done.
+
+    All of them are laid out, and so checked, before any is scored or written: a mistake on the last board of the last
+    model costs no time and changes nothing.
     """
+    workplace = Path(tempfile.mkdtemp(prefix="submission-", dir=_made(CACHE / "submissions")))
+    try:
+        yield [_laid_out(run, protocol, one, workplace / one.model) for one in given]
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def score(run: Run, protocol: Protocol, found: Sequence[LaidOut]) -> list[ScoreRecord]:
+    """All boards of all models are scored before any is put in its place, each by one rename: a refused or killed
+    submission leaves what stood there."""
+    records = {one.model: _scored(run, protocol, one) for one in found}
+    for one in found:
+        for name in records[one.model]:
+            put_in_place(one.workplace / "records" / name, submission_folder(protocol.name, name, one.model))
+        for other in (SUBMISSIONS / protocol.name).glob(f"*/{one.model}"):
+            if other.parent.name not in records[one.model]:
+                shutil.rmtree(other)
+    return [record for boards in records.values() for record in boards.values()]
+
+
+def _laid_out(run: Run, protocol: Protocol, given: HandedIn, workplace: Path) -> LaidOut:
     task = run.tasks[protocol.task]
     if given.model.lower() in {card.name.lower() for card in protocol.controls}:
         raise UserError(
@@ -122,23 +174,12 @@ def submit(run: Run, protocol: Protocol, given: HandedIn) -> list[ScoreRecord]:
         if name not in given.content.columns:
             raise UserError(f"no column {name!r}", where=given.where, expected=", ".join(task.columns), remedy="add it")
     parts = _parts(run, protocol, boards, given)
-    workplace = Path(tempfile.mkdtemp(prefix="submission-", dir=_made(CACHE / "submissions")))
-    try:
-        records = {
-            name: _score(run, protocol, boards[name], given, parts[name], workplace) for name in boards if name in parts
-        }
-        records |= _average(run, protocol, records, workplace)
-        for name in records:
-            put_in_place(workplace / "records" / name, submission_folder(protocol.name, name, given.model))
-    finally:
-        shutil.rmtree(workplace, ignore_errors=True)
-    for other in (SUBMISSIONS / protocol.name).glob(f"*/{given.model}"):
-        if other.parent.name not in records:
-            shutil.rmtree(other)
-    return list(records.values())
+    answered = [board for name, board in boards.items() if name in parts]
+    laid = {one.name: _on_board(run, protocol, one, given, parts[one.name], workplace) for one in answered}
+    return LaidOut(given.model, workplace, laid)
 
 
-def _score(run: Run, protocol: Protocol, board: Board, given: HandedIn, part: Any, workplace: Path) -> ScoreRecord:
+def _on_board(run: Run, protocol: Protocol, board: Board, given: HandedIn, part: Any, workplace: Path) -> OnBoard:
     task = run.tasks[protocol.task]
     question = question_of(run, protocol, board, scoring=True)
     fitter = run.fitting[protocol.answered_by or protocol.name]
@@ -149,9 +190,16 @@ def _score(run: Run, protocol: Protocol, board: Board, given: HandedIn, part: An
     with sealed_folder(answers, KIND, of) as folder:
         task.lay_out(question, part, folder, given.where)
         told.write(folder)
-    hashes = of | {"predictions": read_seal(answers, KIND).hash}
-    with sealed_folder(workplace / "records" / board.name, RECORD, of) as folder:
-        return fill_record(run, question, told, hashes, answers, folder)
+    return OnBoard(told, question, answers, of)
+
+
+def _scored(run: Run, protocol: Protocol, found: LaidOut) -> dict[str, ScoreRecord]:
+    records = {}
+    for name, one in found.boards.items():
+        hashes = {**one.of, "predictions": read_seal(one.answers, KIND).hash}
+        with sealed_folder(found.workplace / "records" / name, RECORD, one.of) as folder:
+            records[name] = fill_record(run, one.question, one.told, hashes, one.answers, folder)
+    return records | _average(run, protocol, records, found.workplace)
 
 
 def _average(

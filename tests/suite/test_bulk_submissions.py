@@ -162,8 +162,7 @@ def written_units(protocol: str) -> Path:
 
 
 def handed(run: Run, path: Path, protocol: str, model: str | None) -> list[ScoreRecord]:
-    given = read_in(run.config, False, path, model, "a note")
-    return [record for part in given for record in score(run, run.protocols[protocol], part)]
+    return score(run, run.protocols[protocol], read_in(run.config, run.tasks["bulk"], path, model, "a note"))
 
 
 def submit(run: Run, table: pd.DataFrame, protocol: str = SLIDES, model: str | None = "mine") -> list[ScoreRecord]:

@@ -318,8 +318,8 @@ def test_report_has_a_board_and_figures_a_marker(run: Run) -> None:
     boards = json.loads(paths.json.read_text())["leaderboards"]
     assert sorted(board["board"] for board in boards) == sorted(BOARDS)
     drawn = {path.name for path in paths.figures}
-    assert {f"ihc_grid_{board}.png" for board in BOARDS} < drawn
-    with_scores = {f"h_scores_{board}.png" for board in BOARDS if board != "membrane_HER2"}
+    assert {f"ihc_grid_ihc4bc-{board}.png" for board in BOARDS} < drawn
+    with_scores = {f"h_scores_ihc4bc-{board}.png" for board in BOARDS if board != "membrane_HER2"}
     assert {name for name in drawn if name.startswith("h_scores") and name.endswith("png")} == with_scores
 
 

@@ -12,8 +12,7 @@ from protocols.errors import UserError
 from protocols.images.crop_reader import choose_level
 from protocols.images.crops import CohortCrops, CropReader
 from protocols.images.image import open_image
-
-from .bundles import picture, write_ome
+from tests.protocols.readers.bundles import picture, write_ome
 
 PIXELS = picture(400, 300)
 

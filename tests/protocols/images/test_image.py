@@ -7,8 +7,7 @@ import tifffile
 
 from protocols.errors import UserError
 from protocols.images.image import open_image
-
-from .bundles import picture, truncate, write_ome
+from tests.protocols.readers.bundles import picture, truncate, write_ome
 
 PIXELS = picture(230, 170)
 

@@ -7,16 +7,15 @@ from pathlib import Path
 from pydantic import Field
 
 from protocols.registry import load_task, own_tasks
-from protocols.settings import CohortEntry
+from protocols.settings import KNOWN_TRUTH, CohortEntry
 from protocols.staining.settings import PairsEntry
-from protocols.task import TRUTH
 from suite.engine.questions import _hidden
 
 
 class TheirEntry(CohortEntry):
     """Of a package that the engine has not heard of."""
 
-    answers: Path | None = Field(default=None, json_schema_extra=TRUTH)
+    answers: Path | None = Field(default=None, json_schema_extra=KNOWN_TRUTH)
     table: Path = Path("table.csv")
 
 
@@ -36,4 +35,4 @@ def test_no_task_declares_its_truth_anew_and_unmarked() -> None:
     for name in own_tasks():
         extra = load_task(name).cohort.model_fields["truth"].json_schema_extra
         assert isinstance(extra, dict), name
-        assert extra["truth"] is True, name
+        assert extra["known_truth"] is True, name

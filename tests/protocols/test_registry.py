@@ -26,7 +26,7 @@ def test_no_package_takes_a_name_of_ours(monkeypatch: pytest.MonkeyPatch, name: 
         UserError, match=rf"'{name}' is brought by protocols\..* and by theirs\.place:THING \(theirs"
     ) as e:
         load(name)
-    assert "`pip uninstall theirs.place`, or have it choose another name" in str(e.value)
+    assert "uninstall theirs.place, or give its entry point another name" in str(e.value)
 
 
 def test_two_packages_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_an_encoder_of_the_table_is_not_brought_again(monkeypatch: pytest.Monkey
     install(monkeypatch, EntryPoint("uni", "theirs:UNI", entries.ENTRY_POINT_GROUP))
     entries._points.cache_clear()
     try:
-        with pytest.raises(UserError, match="encoder 'uni' is brought by the table and by theirs:UNI"):
+        with pytest.raises(UserError, match="encoder 'uni' is brought by the table of encoders and by theirs:UNI"):
             entries.known_encoders({})
     finally:
         entries._points.cache_clear()

@@ -180,17 +180,18 @@ def test_a_table_handed_in_takes_its_place(handed_in: tuple[Checkout, str]) -> N
 
 
 def test_what_it_brings_is_in_the_keys(checkout: Checkout) -> None:
-    """Its encoder is data of the run like one of the run's file, its code is code that answers depend on."""
-    key = {name: f"other_patients/toy/{name}/0" for name in ("fraction_ridge", "fraction_mean")}
+    """Its encoder is data of the run like one of the run's file, its code is code that results depend on."""
+    ridge, mean = (f"other_patients/toy/{name}/0" for name in ("fraction_ridge", "fraction_mean"))
     before = told_plan(checkout)
-    with edited(checkout, "encoder.py", '"dim": 8, "kwargs": {"filters": 8}', '"dim": 6, "kwargs": {"filters": 6}'):
+    with (
+        edited(checkout, "encoder.py", '"dim": 8, "kwargs": {"filters": 8}', '"dim": 6, "kwargs": {"filters": 6}'),
+        edited(checkout, "score.py", ".abs()", ".pow(2)"),
+    ):
         after = plan_of(checkout)
-    assert after["read"] == before["read"]
-    assert after["predict"][key["fraction_ridge"]] != before["predict"][key["fraction_ridge"]]
-    assert after["predict"][key["fraction_mean"]] == before["predict"][key["fraction_mean"]]
-    with edited(checkout, "score.py", ".abs()", ".pow(2)"):
-        after = plan_of(checkout)
-    assert {name for name in after if after[name] != before[name]} == {"score"}
+    assert {name for name in after if after[name] != before[name]} == {"predict", "score"}
+    assert after["predict"][ridge]["encoders"] != before["predict"][ridge]["encoders"]
+    assert after["predict"][ridge]["code"] == before["predict"][ridge]["code"]  # answers do not wait for a metric
+    assert after["predict"][mean] == before["predict"][mean]
 
 
 @contextmanager

@@ -38,7 +38,7 @@ from tests.suite.engine_run import default_params, params, run_all, the_run, wri
 TINY = replace(
     MINI, cancers=("breast",), patients_per_cancer=2, lone_cancer=None, image_px=320, oracle_draws=16, replicate_draws=2
 )
-TINY_TCGA = replace(MINI_TCGA, cohorts=(("brca", 30),), slide=replace(MINI_TCGA.slide, image_px=192, tile_px=192))
+TINY_TCGA = replace(MINI_TCGA, cohorts=(("brca", 20),), slide=replace(MINI_TCGA.slide, image_px=192, tile_px=192))
 TINY_IHC = replace(
     MINI_IHC, profile="tiny", markers=(("ER", 4),), rows=1, columns=1, patch_px=32, candidates=1, reachable_draws=2,
     edge_every=99, blurred_every=99,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import statistics
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,18 +52,22 @@ def ran(folder: Path, told: dict[str, Any]) -> Path:
     write_params(folder, told)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        run_report(run_all(the_run()))
+        run_all(the_run())
     return folder
 
 
 @pytest.fixture(scope="module")
-def both(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A working folder with the run of two cohorts and three seeds."""
-    return ran(tmp_path_factory.mktemp("both"), values(data, SEEDS, COHORTS_OF))
+def both(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with the run of two cohorts and three seeds, and its page."""
+    folder = ran(tmp_path_factory.mktemp("both"), values(data, SEEDS, COHORTS_OF))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run_report(the_run())
+    return folder
 
 
 @pytest.fixture(scope="module")
-def one(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def one(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of one of them with one seed."""
     return ran(tmp_path_factory.mktemp("one"), values(data, [0], COHORTS_OF[:1]))
 

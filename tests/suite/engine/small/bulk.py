@@ -1,0 +1,39 @@
+"""One cancer, an external cohort, normal tissue and a section; controls, a ridge and somebody's own file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from protocols.phantom.bulk import generate_bulk
+from tests.protocols.phantom.tiny_bulk import TINY_BULK
+from tests.suite.bulk_run import EXPRESSION, MAPS, cohorts, values
+
+ADAPTER = """
+from baselines.bulk.bulk_train_mean import BulkTrainMean
+from dataclasses import replace
+
+class Own(BulkTrainMean):
+    card = replace(BulkTrainMean.card, name="own_bulk", title="Own bulk")
+"""
+
+
+def write(folder: Path) -> dict[str, Any]:
+    here = folder.name
+    generate_bulk(folder / "data", TINY_BULK, 0)
+    (folder / "own.py").write_text(ADAPTER, encoding="utf-8")
+    return values(
+        cohorts={"bulk": {name: _moved(entry, here) for name, entry in cohorts().items()}},
+        protocols=[EXPRESSION, MAPS],
+        models=["bulk_oracle", "bulk_train_mean", "ridge_mean_feature", "own_bulk"],
+        adapters={"own_bulk": f"{here}/own.py:Own"},
+    )
+
+
+def _moved(entry: dict[str, Any], here: str) -> dict[str, Any]:
+    """Paths below the folder ``data`` of an entry, below ``here``."""
+    told = {
+        key: f"{here}/{value}" if str(value).partition("/")[0] == "data" else value for key, value in entry.items()
+    }
+    assert told["root"] == f"{here}/data"
+    return told

@@ -1,0 +1,40 @@
+"""Four small slides of two cancers; a control, an encoder's probe and somebody's own file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from protocols.phantom.generate import generate
+from protocols.phantom.settings import MINI
+from tests.suite.engine_run import params
+
+TINY = replace(
+    MINI, cancers=("breast", "lung"), patients_per_cancer=2, lone_cancer=None, image_px=320, core_genes=48,
+    shared_genes=6, shared_pool=14, private_genes=2, lacking_genes=2, oracle_draws=8, replicate_draws=2,
+)  # fmt: skip
+ADAPTER = """
+import numpy as np
+from protocols.contract import Card
+
+class Own:
+    card = Card(name="own_expression", title="Own expression")
+    def fit(self, train):
+        self.mean = train.filled_targets().mean(axis=0)
+    def predict(self, test):
+        return np.tile(self.mean, (len(test), 1))
+"""
+
+
+def write(folder: Path) -> dict[str, Any]:
+    here = folder.name
+    generate(folder / "data", TINY, seed=0)
+    (folder / "own.py").write_text(ADAPTER, encoding="utf-8")
+    entry = {"reader": "xenium", "root": f"{here}/data", "manifest": f"{here}/data/slides.csv", "truth": f"{here}/data/truth"}
+    return params(
+        protocols=["intra_patient", "inter_patient", "cross_cancer"],
+        models=["oracle", "train_mean", "resnet50", "own_expression"],
+        cohorts={"expression": {"tiny": entry}},
+        adapters={"own_expression": f"{here}/own.py:Own"},
+    )

@@ -1,0 +1,40 @@
+"""Two patches of four patients; controls, and a network on an encoder in somebody's own file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from protocols.phantom.ihc import generate_ihc
+from protocols.phantom.ihc_settings import MINI_IHC
+from tests.suite.engine_run import params
+
+TINY = replace(
+    MINI_IHC, profile="tiny", markers=(("ER", 4),), rows=1, columns=2, patch_px=64, candidates=1, reachable_draws=2,
+    edge_every=99, blurred_every=99,
+)  # fmt: skip
+ADAPTER = """
+from dataclasses import replace
+from baselines.staining.past_generator import PASTGenerator
+from baselines.staining.parts.pairs import Plan
+
+class Own(PASTGenerator):
+    card = replace(PASTGenerator.card, name="own_staining", title="Own staining", published=())
+    def plan(self, profile):
+        return Plan(2, 1e-3, steps=2, crop=0, anneal=True)
+"""
+
+
+def write(folder: Path) -> dict[str, Any]:
+    here = folder.name
+    generate_ihc(folder / "data", TINY, seed=0)
+    (folder / "own.py").write_text(ADAPTER, encoding="utf-8")
+    entry = {"root": f"{here}/data/jitter", "markers": ["ER"], "mpp": 1.0, "aligned": f"{here}/data/exact", "truth": f"{here}/data/truth"}
+    return params(
+        protocols=["ihc4bc"],
+        models=["ihc_oracle", "ihc_identity", "ihc_mean", "own_staining"],
+        cohorts={"staining": {"tiny": entry}},
+        tasks={"staining": {"folds": 2, "tile_px": 32, "shift_px": 1}},
+        adapters={"own_staining": f"{here}/own.py:Own"},
+    )

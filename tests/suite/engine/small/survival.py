@@ -1,0 +1,38 @@
+"""Twenty patients of one cohort; a control, a classic, a network on an encoder and somebody's own file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from protocols.phantom.tcga import generate_tcga
+from protocols.phantom.tcga_settings import MINI_TCGA
+from tests.suite.engine_run import default_params, params
+
+TINY = replace(
+    MINI_TCGA, cohorts=(("brca", 20),), slide=replace(MINI_TCGA.slide, image_px=160, tile_px=160, oracle_draws=8)
+)
+ADAPTER = """
+from baselines.survival.deep_sets import DeepSets
+from dataclasses import replace
+
+class Own(DeepSets):
+    card = replace(DeepSets.card, name="own_survival", title="Own survival", published=())
+"""
+
+
+def write(folder: Path) -> dict[str, Any]:
+    here = folder.name
+    generate_tcga(folder / "data", TINY, seed=0)
+    (folder / "own.py").write_text(ADAPTER, encoding="utf-8")
+    known = default_params()
+    entry = known["cohorts"]["survival"]["phantom_brca"] | {"root": f"{here}/data", "truth": f"{here}/data/truth"}
+    tile = known["tasks"]["survival"]["tile"]
+    return params(
+        protocols=["tcga_survival"],
+        models=["survival_oracle", "kaplan_meier", "cox_clinical", "own_survival"],
+        cohorts={"survival": {"tiny": entry}},
+        tasks={"survival": {"tile": tile, "folds": 2, "average": ["tiny"]}},
+        adapters={"own_survival": f"{here}/own.py:Own"},
+    )

@@ -99,7 +99,7 @@ def of_fit(run: Run, protocol: Protocol, entry: ModelEntry, request: CohortReque
     task = run.tasks[protocol.task]
     settings = run.config.settings(*entry.parts, seed=seed)
     parts = _modules(task, "open_store", "fit", "join", "jobs", "companions", "boards", "lacks")
-    found = closure("suite.engine.fitting", start_of(run, protocol), *parts, entry.start)
+    found = closure("suite.engine.predict", start_of(run, protocol), *parts, entry.start)
     return {
         "model": entry.name,
         "protocol": protocol.name,
@@ -125,13 +125,22 @@ def of_score(run: Run, protocol: Protocol, request: CohortRequest) -> Key:
         "entry": _entry(whole),
         "seed": run.config.seed,
         "truth": of_truth(whole),
-        "code": code("suite.engine.scoring", start_of(run, protocol), *parts),
+        "code": code("suite.engine.score", start_of(run, protocol), *parts),
     }
 
 
 def of_average(run: Run, protocol: Protocol) -> Key:
     parts = _modules(run.tasks[protocol.task], "average")
-    return {"protocol": protocol.name, "code": code("suite.engine.scoring", start_of(run, protocol), *parts)}
+    return {"protocol": protocol.name, "code": code("suite.engine.score", start_of(run, protocol), *parts)}
+
+
+def of_report(run: Run) -> Key:
+    """What the pages are made with: every task's notices, whatever is listed, since they are told of any record."""
+    from protocols.registry import load_task, module_of, task_modules
+
+    notices = [part.module for name in task_modules() if (part := load_task(name).notices) is not None]
+    starts = {start: None for start in run.starts.values()}
+    return {"code": code("suite.engine.report", *map(module_of, task_modules().values()), *notices, *starts)}
 
 
 def start_of(run: Run, protocol: Protocol) -> str | Path:

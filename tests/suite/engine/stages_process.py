@@ -1,12 +1,14 @@
-"""``python -m tests.suite.engine.stages_process FOLDER``: a small run of every task, each stage and each job by a
-process that had imported nothing of ours before; what it had at its end is written down.
+"""``python -m tests.suite.engine.stages_process FOLDER``: a small run of every task; what the process of each stage,
+and of one job of each kind, had imported of ours at its end is written down.
 
-This process imports libraries alone and forks: a stage has a process of its own, and so has every job that it hands to
-workers, as :mod:`suite.workers` would start them, without the seconds that an interpreter and its libraries take.
+This process imports libraries alone and forks: every stage has a process of its own, and so has the first job of each
+kind (an embedding of a task, a fit of a model, a score of a protocol), without the seconds that an interpreter and its
+libraries take. Further jobs of a kind are done by one process, of which nothing is written down.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
@@ -18,29 +20,34 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = ("numpy", "pandas", "pyarrow.parquet", "scipy.stats", "sklearn.linear_model", "torch", "timm", "pydantic")
-STAGES = ("read", "ask", "predict", "score", "report")
+STAGES = ("read", "ask", "predict", "score")
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def main(folder: Path) -> None:
     for name in LIBRARIES:
         import_module(name)
+    gc.freeze()  # what every child has in common is not searched for garbage by each
     assert not ours(folder), f"this process must not import what it hands to others: {ours(folder)}"
     loaded: dict[str, list[str]] = {}
     _told(_forked(_write, folder))
     for stage in STAGES:
         here, there = Pipe()
-        process = _forked(_stage, stage, there)
-        there.close()
+        others, rest = Pipe()
+        helper = _forked(_others, rest, [here, there, others])
+        process = _forked(_stage, stage, there, others)
+        for end in (there, others, rest):
+            end.close()
         while True:
             try:
                 job = here.recv_bytes()
             except EOFError:
                 break
-            name, files, answer = pickle.loads(_told(_forked(_job, job, folder)))  # noqa: S301
+            name, files, answer = pickle.loads(_told(_forked(_job, job, folder)))
             loaded[name] = files
             here.send_bytes(answer)
-        loaded[f"stage {stage}"] = pickle.loads(_told(process))  # noqa: S301
+        loaded[f"stage {stage}"] = pickle.loads(_told(process))
+        _told(helper)
     (folder / "loaded.json").write_text(json.dumps(loaded), encoding="utf-8")
 
 
@@ -64,13 +71,17 @@ def _write(folder: Path) -> bytes:
     return b""
 
 
-def _stage(stage: str, jobs: Connection) -> bytes:
+def _stage(stage: str, apart: Connection, others: Connection) -> bytes:
     import suite.workers
 
     def run_jobs(work: Callable[[Any], Any], listed: Sequence[Any], workers: int) -> Iterator[tuple[Any, Any]]:
+        seen = set()
         for job in listed:
-            jobs.send_bytes(pickle.dumps((f"{work.__module__}:{work.__qualname__}", job.item)))
-            yield job.item, pickle.loads(jobs.recv_bytes())  # noqa: S301
+            kind = _kind(job.item)
+            place = others if kind in seen else apart
+            seen.add(kind)
+            place.send_bytes(pickle.dumps((kind, f"{work.__module__}:{work.__qualname__}", job.item)))
+            yield job.item, pickle.loads(place.recv_bytes())
 
     suite.workers.run_jobs = run_jobs  # type: ignore[assignment]
     run = import_module("suite.engine.run").Run(import_module("suite.config").read_config())
@@ -78,11 +89,30 @@ def _stage(stage: str, jobs: Connection) -> bytes:
     return pickle.dumps(ours(Path.cwd()))
 
 
+def _kind(item: Any) -> str:
+    """``embed TASK``, ``fit PROTOCOL MODEL`` or ``score PROTOCOL``."""
+    if hasattr(item, "answers"):
+        return f"score {item.protocol}"
+    return f"fit {item.protocol} {item.model}" if hasattr(item, "job") else f"embed {item.task}"
+
+
+def _others(jobs: Connection, not_mine: Sequence[Connection]) -> bytes:
+    """Do jobs, one after the other, for as long as somebody may send one."""
+    for end in not_mine:
+        end.close()
+    while True:
+        try:
+            job = jobs.recv_bytes()
+        except EOFError:
+            return b""
+        jobs.send_bytes(pickle.loads(_job(job, Path.cwd()))[2])
+
+
 def _job(job: bytes, folder: Path) -> bytes:
-    target, item = pickle.loads(job)  # noqa: S301
+    kind, target, item = pickle.loads(job)
     module, _, name = target.partition(":")
     answer = getattr(import_module(module), name)(item)
-    return pickle.dumps((str(item), ours(folder), pickle.dumps(answer)))
+    return pickle.dumps((kind, ours(folder), pickle.dumps(answer)))
 
 
 def _forked(work: Callable[..., bytes], *arguments: Any) -> tuple[int, Connection]:
@@ -91,6 +121,7 @@ def _forked(work: Callable[..., bytes], *arguments: Any) -> tuple[int, Connectio
     if process:
         there.close()
         return process, here
+    here.close()
     try:
         there.send_bytes(work(*arguments))
         sys.stdout.flush()

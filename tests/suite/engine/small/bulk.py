@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from protocols.phantom.bulk import generate_bulk
+from suite.engine.run import Run
 from tests.protocols.phantom.tiny_bulk import TINY_BULK
 from tests.suite.bulk_run import EXPRESSION, MAPS, cohorts, values
+from tests.suite.engine.numbers import with_numbers
 
 ADAPTER = """
 from baselines.bulk.bulk_train_mean import BulkTrainMean
@@ -32,8 +36,10 @@ def write(folder: Path) -> dict[str, Any]:
 
 def _moved(entry: dict[str, Any], here: str) -> dict[str, Any]:
     """Paths below the folder ``data`` of an entry, below ``here``."""
-    told = {
-        key: f"{here}/{value}" if str(value).partition("/")[0] == "data" else value for key, value in entry.items()
-    }
+    told = {key: f"{here}/{value}" if str(value).partition("/")[0] == "data" else value for key, value in entry.items()}
     assert told["root"] == f"{here}/data"
     return told
+
+
+def answers(_run: Run, asked: pd.DataFrame, genes: list[str], out: Path) -> Path:
+    return with_numbers(asked.drop(columns=["x_um", "y_um"], errors="ignore"), genes, out)

@@ -6,9 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from protocols.phantom.generate import generate
 from protocols.phantom.settings import MINI
-from tests.suite.engine_run import params
+from suite.engine.questions import opened
+from suite.engine.run import Run
+from tests.suite.engine.numbers import with_numbers
+from tests.suite.engine_run import default_params, params
 
 TINY = replace(
     MINI, cancers=("breast", "lung"), patients_per_cancer=2, lone_cancer=None, image_px=320, core_genes=48,
@@ -31,10 +36,22 @@ def write(folder: Path) -> dict[str, Any]:
     here = folder.name
     generate(folder / "data", TINY, seed=0)
     (folder / "own.py").write_text(ADAPTER, encoding="utf-8")
-    entry = {"reader": "xenium", "root": f"{here}/data", "manifest": f"{here}/data/slides.csv", "truth": f"{here}/data/truth"}
+    entry = {
+        "reader": "xenium",
+        "root": f"{here}/data",
+        "manifest": f"{here}/data/slides.csv",
+        "truth": f"{here}/data/truth",
+    }
     return params(
         protocols=["intra_patient", "inter_patient", "cross_cancer"],
         models=["oracle", "train_mean", "resnet50", "own_expression"],
         cohorts={"expression": {"tiny": entry}},
+        tasks={"expression": default_params()["tasks"]["expression"] | {"split": {"blocks": 2}}},
         adapters={"own_expression": f"{here}/own.py:Own"},
     )
+
+
+def answers(run: Run, asked: pd.DataFrame, _genes: list[str], out: Path) -> Path:
+    """Every gene of every slide for every unit: a fold asks for some of them."""
+    store = opened(run.tasks["expression"], run.requests("expression")["tiny"]).store
+    return with_numbers(asked[["fold", "slide", "cell_id"]], list(store.genes), out)

@@ -6,8 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from protocols.phantom.tcga import generate_tcga
 from protocols.phantom.tcga_settings import MINI_TCGA
+from suite.engine.run import Run
+from tests.suite.engine.numbers import with_numbers
 from tests.suite.engine_run import default_params, params
 
 TINY = replace(
@@ -36,3 +40,7 @@ def write(folder: Path) -> dict[str, Any]:
         tasks={"survival": {"tile": tile, "folds": 2, "average": ["tiny"]}},
         adapters={"own_survival": f"{here}/own.py:Own"},
     )
+
+
+def answers(_run: Run, asked: pd.DataFrame, _genes: list[str], out: Path) -> Path:
+    return with_numbers(asked, ["risk"], out)

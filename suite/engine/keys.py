@@ -139,7 +139,7 @@ def of_report(run: Run) -> Key:
     from protocols.registry import load_task, module_of, task_modules
 
     notices = [part.module for name in task_modules() if (part := load_task(name).notices) is not None]
-    starts = {start: None for start in run.starts.values()}
+    starts = dict.fromkeys(run.starts.values())
     return {"code": code("suite.engine.report", *map(module_of, task_modules().values()), *notices, *starts)}
 
 

@@ -77,7 +77,12 @@ def handed_in(
         name = checked_model_name(model, config, "--model")
         if not path.is_dir():
             raise UserError("no such folder", where=path, expected="a folder of answers", remedy="check the path")
-        files = [file for file in path.rglob("*") if file.is_file()]
+        files = sorted(path.rglob("*"))
+        for link in (file for file in files if file.is_symlink()):
+            raise UserError(
+                "a link", where=link, expected="answers that lie in this folder", remedy="copy them into it"
+            )
+        files = [file for file in files if file.is_file()]
         return [HandedIn(name, path, sha256_of_files(files, path), str(path), note)]
     table = read_table(path, {*ids, *IDS})
     if not len(table):
@@ -117,6 +122,7 @@ def submit(run: Run, protocol: Protocol, given: HandedIn) -> list[ScoreRecord]:
             f"{given.model!r} is a control of {protocol.name}", where=given.where, expected="a name of its own",
             remedy="rename it",
         )  # fmt: skip
+    _refuse_case_twin(protocol, given)
     boards = {board.name: board for board in run.boards_of(protocol)}
     for name in (one for one in task.columns if not task.by_folder):
         if name not in given.content.columns:
@@ -136,6 +142,17 @@ def submit(run: Run, protocol: Protocol, given: HandedIn) -> list[ScoreRecord]:
         if other.parent.name not in records:
             shutil.rmtree(other)
     return list(records.values())
+
+
+def _refuse_case_twin(protocol: Protocol, given: HandedIn) -> None:
+    """Where a file system takes two names for one, a submission would replace somebody else's."""
+    there = {folder.name for folder in (SUBMISSIONS / protocol.name).glob("*/*")}
+    twins = sorted(name for name in there if name != given.model and name.lower() == given.model.lower())
+    if twins:
+        raise UserError(
+            f"{given.model!r} and {twins[0]!r}, which was handed in before, differ by case alone", where=given.where,
+            expected="a name of its own", remedy="rename it",
+        )  # fmt: skip
 
 
 def _score(run: Run, protocol: Protocol, board: Board, given: HandedIn, part: Any, workplace: Path) -> ScoreRecord:

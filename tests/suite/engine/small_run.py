@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from importlib import import_module
@@ -58,6 +59,7 @@ class SmallRun:
         told = self.values() | changes
         if task is not None:
             told["protocols"] = [name for of, name in PROTOCOLS if of == task]
+            told["models"] = part_of(task).MODELS
         return Config.model_validate(told)
 
     def run(self, task: str | None = None, **changes: Any) -> Run:
@@ -68,4 +70,11 @@ class SmallRun:
         return told
 
     def copied(self, to: Path) -> SmallRun:
-        return SmallRun(Path(shutil.copytree(self.folder, to)))
+        """By links: whoever alters a file removes it first (see :func:`rewritten`)."""
+        return SmallRun(Path(shutil.copytree(self.folder, to, copy_function=os.link)))
+
+
+def rewritten(path: Path, content: bytes) -> None:
+    """Another file in its place; what a link of the same name leads to stays as it was."""
+    path.unlink()
+    path.write_bytes(content)

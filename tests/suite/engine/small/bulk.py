@@ -13,6 +13,7 @@ from tests.protocols.phantom.tiny_bulk import TINY_BULK
 from tests.suite.bulk_run import EXPRESSION, MAPS, cohorts, values
 from tests.suite.engine.numbers import with_numbers
 
+MODELS = ["bulk_oracle", "bulk_train_mean", "ridge_mean_feature", "own_bulk"]
 ADAPTER = """
 from baselines.bulk.bulk_train_mean import BulkTrainMean
 from dataclasses import replace
@@ -29,7 +30,7 @@ def write(folder: Path) -> dict[str, Any]:
     return values(
         cohorts={"bulk": {name: _moved(entry, here) for name, entry in cohorts().items()}},
         protocols=[EXPRESSION, MAPS],
-        models=["bulk_oracle", "bulk_train_mean", "ridge_mean_feature", "own_bulk"],
+        models=MODELS,
         adapters={"own_bulk": f"{here}/own.py:Own"},
     )
 

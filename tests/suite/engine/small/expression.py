@@ -19,6 +19,7 @@ TINY = replace(
     MINI, cancers=("breast", "lung"), patients_per_cancer=2, lone_cancer=None, image_px=320, core_genes=48,
     shared_genes=6, shared_pool=14, private_genes=2, lacking_genes=2, oracle_draws=8, replicate_draws=2,
 )  # fmt: skip
+MODELS = ["oracle", "train_mean", "resnet50", "own_expression"]
 ADAPTER = """
 import numpy as np
 from protocols.contract import Card
@@ -44,7 +45,7 @@ def write(folder: Path) -> dict[str, Any]:
     }
     return params(
         protocols=["intra_patient", "inter_patient", "cross_cancer"],
-        models=["oracle", "train_mean", "resnet50", "own_expression"],
+        models=MODELS,
         cohorts={"expression": {"tiny": entry}},
         tasks={"expression": default_params()["tasks"]["expression"] | {"split": {"blocks": 2}}},
         adapters={"own_expression": f"{here}/own.py:Own"},

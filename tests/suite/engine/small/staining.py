@@ -19,6 +19,7 @@ TINY = replace(
     edge_every=99, blurred_every=99,
 )  # fmt: skip
 TILE = 32
+MODELS = ["ihc_oracle", "ihc_identity", "ihc_mean", "own_staining"]
 ADAPTER = """
 from dataclasses import replace
 from baselines.staining.past_generator import PASTGenerator
@@ -38,15 +39,9 @@ def write(folder: Path) -> dict[str, Any]:
     data = f"{here}/data"
     places = {"root": f"{data}/jitter", "aligned": f"{data}/exact", "truth": f"{data}/truth"}
     entry = {**places, "markers": ["ER"], "mpp": 1.0}
-        "root": f"{here}/data/jitter",
-        "markers": ["ER"],
-        "mpp": 1.0,
-        "aligned": f"{here}/data/exact",
-        "truth": f"{here}/data/truth",
-    }
     return params(
         protocols=["ihc4bc"],
-        models=["ihc_oracle", "ihc_identity", "ihc_mean", "own_staining"],
+        models=MODELS,
         cohorts={"staining": {"tiny": entry}},
         tasks={"staining": {"folds": 2, "tile_px": TILE, "shift_px": 1}},
         adapters={"own_staining": f"{here}/own.py:Own"},

@@ -17,6 +17,7 @@ from tests.suite.engine_run import default_params, params
 TINY = replace(
     MINI_TCGA, cohorts=(("brca", 20),), slide=replace(MINI_TCGA.slide, image_px=160, tile_px=160, oracle_draws=8)
 )
+MODELS = ["survival_oracle", "kaplan_meier", "cox_clinical", "own_survival"]
 ADAPTER = """
 from baselines.survival.deep_sets import DeepSets
 from dataclasses import replace
@@ -35,7 +36,7 @@ def write(folder: Path) -> dict[str, Any]:
     tile = known["tasks"]["survival"]["tile"]
     return params(
         protocols=["tcga_survival"],
-        models=["survival_oracle", "kaplan_meier", "cox_clinical", "own_survival"],
+        models=MODELS,
         cohorts={"survival": {"tiny": entry}},
         tasks={"survival": {"tile": tile, "folds": 2, "average": ["tiny"]}},
         adapters={"own_survival": f"{here}/own.py:Own"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import pytest
@@ -15,13 +15,6 @@ from suite.engine.run import Run
 from tests.suite.engine.recorded import hashed_by
 from tests.suite.engine.small_run import PROTOCOLS, TASKS, SmallRun
 
-STAGES: dict[str, Callable[[Run], object]] = {
-    "read": plan._read,
-    "ask": plan._ask,
-    "predict": plan._predict,
-    "score": plan._score,
-}
-
 
 def missed(loaded: Iterable[str], hashed: set[str]) -> list[str]:
     return sorted(set(loaded) - hashed)
@@ -31,17 +24,47 @@ def first_request(run: Run, task: str) -> CohortRequest:
     return next(iter(run.requests(task).values()))
 
 
-@pytest.fixture
-def run(finished: SmallRun, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(finished.folder)
-    return finished.run()
+@pytest.fixture(scope="module")
+def run(finished: SmallRun) -> Iterator[Run]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(finished.folder)
+        yield finished.run()
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_what_a_stage_imported_is_in_what_it_depends_on(finished: SmallRun, run: Run, stage: str) -> None:
-    loaded = finished.loaded()[f"stage {stage}"]
-    assert str(CHECKOUT / f"suite/engine/{stage}.py") in loaded
-    assert missed(loaded, hashed_by(lambda: STAGES[stage](run))) == []
+@pytest.mark.parametrize("task", TASKS)
+def test_what_reading_imported_is_in_the_key_of_the_cohort(finished: SmallRun, run: Run, task: str) -> None:
+    loaded = finished.loaded()[f"read {task}"]
+    assert str(CHECKOUT / "suite/engine/read.py") in loaded
+    cohort = next(one for one in run.cohorts if one.task == task)
+    assert missed(loaded, hashed_by(lambda: keys.of_cohort(run, cohort))) == []
+
+
+@pytest.mark.parametrize(("task", "name"), PROTOCOLS)
+def test_what_asking_imported_is_in_the_keys_of_split_and_audit(
+    finished: SmallRun, run: Run, task: str, name: str
+) -> None:
+    loaded = finished.loaded()[f"ask {name}"]
+    fitter = run.fitting[run.protocols[name].answered_by or name]
+
+    def ask() -> None:
+        keys.of_split(run, fitter)
+        keys.of_audit(run, run.protocols[name])
+
+    assert missed(loaded, hashed_by(ask)) == []
+
+
+@pytest.mark.parametrize("stage", ["predict", "score"])
+def test_the_engine_of_a_stage_is_in_the_key_of_each_of_its_cells(finished: SmallRun, run: Run, stage: str) -> None:
+    """What hands jobs out also joins and writes down what they answer."""
+    engine = [file for file in finished.loaded()[f"stage {stage}"] if file.startswith(str(CHECKOUT / "suite/engine"))]
+    assert str(CHECKOUT / f"suite/engine/{stage}.py") in engine
+    for protocol in run.fitting.values() if stage == "predict" else run.protocols.values():
+        request = first_request(run, protocol.task)
+        if stage == "predict":
+            ask = partial(keys.of_fit, run, protocol, run.models_of(protocol.task)[0], request, 0)
+        else:
+            ask = partial(keys.of_score, run, protocol, request)
+        assert missed(engine, hashed_by(ask)) == []
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -35,7 +35,7 @@ def task_of(cell: str) -> str:
     first, _, rest = cell.partition("/")
     if first == "derived":
         return rest
-    return first if first in TASKS else dict((name, task) for task, name in PROTOCOLS)[first]
+    return first if first in TASKS else {name: task for task, name in PROTOCOLS}[first]
 
 
 def numbers(model: BaseModel, above: Path = ()) -> Iterator[tuple[Path, Any, bool]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from protocols.records import RECORD_FILE
 from protocols.registry import load_protocol, load_task, task_modules
+from suite.engine.handover import finish_handovers
 from suite.engine.run import Run
 from suite.places import COHORTS, REPORTS, SCORES, SUBMISSIONS, TIMINGS
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 def cells(run: Run) -> list[Path]:
     """Folders of the run's records, then those of submissions to its boards."""
+    finish_handovers()
     boards = {(board.protocol, board.name) for board in run.boards} | {(name, "average") for name in run.protocols}
     found = [path.parent for path in sorted(SCORES.glob(f"*/*/*/*/{RECORD_FILE}"))]
     found += [path.parent for path in sorted(SUBMISSIONS.glob(f"*/*/*/{RECORD_FILE}"))]

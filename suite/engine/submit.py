@@ -15,12 +15,13 @@ from protocols.files import sha256_of, sha256_of_files
 from protocols.manifest import KIND, predictions_only
 from protocols.protocol import Board, Protocol
 from protocols.records import AVERAGE, ScoreRecord
-from protocols.sealed import put_in_place, read_seal, sealed_folder
+from protocols.sealed import read_seal, sealed_folder
 from suite.config import Config
+from suite.engine.handover import finish_handovers, hand_over
 from suite.engine.questions import hashes_of, question_of, split_hash
 from suite.engine.run import Run, checked_model_name
 from suite.engine.scoring import RECORD, fill_average, fill_record
-from suite.places import CACHE, SUBMISSIONS, submission_folder
+from suite.places import CACHE, SUBMISSIONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,8 +114,8 @@ def handed_in(
 def submit(run: Run, protocol: Protocol, given: HandedIn) -> list[ScoreRecord]:
     """Score one model's answers on every board that they cover; they replace what the model handed in before.
 
-    All boards are scored before any is put in its place, each by one rename: a refused or killed submission leaves
-    what stood there.
+    All boards are scored before any is put in its place, and they are put there together: a refused or killed
+    submission leaves what stood there, or the new one whole.
     """
     task = run.tasks[protocol.task]
     if given.model.lower() in {card.name.lower() for card in protocol.controls}:
@@ -122,6 +123,7 @@ def submit(run: Run, protocol: Protocol, given: HandedIn) -> list[ScoreRecord]:
             f"{given.model!r} is a control of {protocol.name}", where=given.where, expected="a name of its own",
             remedy="rename it",
         )  # fmt: skip
+    finish_handovers()
     _refuse_case_twin(protocol, given)
     boards = {board.name: board for board in run.boards_of(protocol)}
     for name in (one for one in task.columns if not task.by_folder):
@@ -134,13 +136,9 @@ def submit(run: Run, protocol: Protocol, given: HandedIn) -> list[ScoreRecord]:
             name: _score(run, protocol, boards[name], given, parts[name], workplace) for name in boards if name in parts
         }
         records |= _average(run, protocol, records, workplace)
-        for name in records:
-            put_in_place(workplace / "records" / name, submission_folder(protocol.name, name, given.model))
+        hand_over(workplace / "records", protocol.name, given.model)
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
-    for other in (SUBMISSIONS / protocol.name).glob(f"*/{given.model}"):
-        if other.parent.name not in records:
-            shutil.rmtree(other)
     return list(records.values())
 
 

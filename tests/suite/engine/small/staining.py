@@ -1,4 +1,4 @@
-"""Two patches of four patients; controls, and a network on an encoder in somebody's own file."""
+"""Two patches of four patients; a control, and a network on an encoder as somebody's own file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TINY = replace(
     edge_every=99, blurred_every=99,
 )  # fmt: skip
 TILE = 32
-MODELS = ["ihc_oracle", "ihc_identity", "ihc_mean", "own_staining"]
+MODELS = ["ihc_mean", "own_staining"]
 ADAPTER = """
 from dataclasses import replace
 from baselines.staining.past_generator import PASTGenerator

@@ -11,6 +11,9 @@ from protocols.contract_checks import CheckResult, results_of
 from protocols.errors import UserError
 from protocols.registry import load_task
 from suite.config import Config
+from suite.engine.undeclared import home_of, reading, refuse_undeclared
+
+DECLARED = "it reads no file beside its own that its card does not declare"
 
 
 def check(name: str, config: Config | None, settings: Settings | None = None) -> Iterator[CheckResult]:
@@ -19,15 +22,19 @@ def check(name: str, config: Config | None, settings: Settings | None = None) ->
     ``name``: a listed or built-in name, or ``file.py:Class``. A model that does not import is one failed check.
     """
     from baselines.encoders.entries import known_encoders
-    from baselines.registry import UNNAMED, load_model_class
+    from baselines.registry import UNNAMED, is_outside, load_model_class, start_of
     from suite.engine.facts import task_facts
 
     adapters = dict(config.adapters) if config else {}
     given = ":" in name or "@" in name
     if given:
         adapters[UNNAMED] = name
+    asked = UNNAMED if given else name
+    home = None
     try:
-        model_class = load_model_class(UNNAMED if given else name, adapters, Path.cwd())
+        home = home_of(start_of(asked, adapters, Path.cwd())) if is_outside(asked, adapters) else None
+        with reading(home) as read:
+            model_class = load_model_class(asked, adapters, Path.cwd())
     except UserError as error:
         yield CheckResult("the model can be imported", str(error))
         return
@@ -39,4 +46,7 @@ def check(name: str, config: Config | None, settings: Settings | None = None) ->
     if card.task not in tasks:
         return
     checks = load_task(card.task).checks(model_class, card.name if given else name, settings or Settings())
-    yield from results_of(checks, model_class)
+    with reading(home) as later:
+        yield from results_of(checks, model_class)
+    if home is not None:
+        yield from results_of([(DECLARED, lambda: refuse_undeclared(card, home, {**read, **later}))])

@@ -19,6 +19,7 @@ from suite.engine.embedding import features_of
 from suite.engine.questions import question_of, run_of
 from suite.engine.run import Run
 from suite.engine.store import made
+from suite.engine.undeclared import Read, home_of, reading, refuse_undeclared
 from suite.workers import peak_memory_mib
 
 FIT, PRETRAINED, FITTED_FILE = "fit", "pretraining", "fitted.json"
@@ -64,6 +65,19 @@ def fit_job(item: FitItem) -> FitAnswer:
     """Fit, if the job's folder is not there yet; the answers and what the model says of its weights are sealed."""
     started = time.monotonic()
     run = run_of(item.config, item.root)
+    home = _home(run, item.model)
+    with reading(home) as read:
+        now, fit = _fitted(run, item, home, read)
+    shutil.rmtree(fit.workspace, ignore_errors=True)
+    memory, name = _gpu(fit.settings)
+    kind = FIT if item.job else PRETRAINED
+    return FitAnswer(
+        time.monotonic() - started, peak_memory_mib(), memory, name, read_fitted(item.folder, kind).units, now
+    )
+
+
+def _fitted(run: Run, item: FitItem, home: Path | None, read: Read) -> tuple[bool, Fit]:
+    """Whether the job was done now, and what it was given."""
     fit, question = fit_of(run, item)
     task = run.tasks[question.protocol.task]
     fit.workspace.mkdir(parents=True, exist_ok=True)
@@ -74,16 +88,19 @@ def fit_job(item: FitItem) -> FitAnswer:
                 fitted: Fitted = task.fit(fit, item.job, folder)
             else:
                 fitted = _pretrained(task, fit, question, item, folder)
+        refuse_undeclared(fit.card, home, read)
         told = {"weights": [asdict(one) for one in fitted.weights], "units": fitted.units}
         (folder / FITTED_FILE).write_text(json.dumps(told, sort_keys=True) + "\n", encoding="utf-8")
 
-    kind = FIT if item.job else PRETRAINED
-    now = made(item.folder, kind, dict(item.of), make)
-    shutil.rmtree(fit.workspace, ignore_errors=True)
-    memory, name = _gpu(fit.settings)
-    return FitAnswer(
-        time.monotonic() - started, peak_memory_mib(), memory, name, read_fitted(item.folder, kind).units, now
-    )
+    return made(item.folder, FIT if item.job else PRETRAINED, dict(item.of), make), fit
+
+
+def _home(run: Run, name: str) -> Path | None:
+    """The folder of somebody else's model, in which it reads nothing that its card does not declare."""
+    from baselines.registry import is_outside, start_of
+
+    adapters = run.config.adapters
+    return home_of(start_of(name, adapters, run.root)) if is_outside(name, adapters) else None
 
 
 def fit_of(run: Run, item: FitItem) -> tuple[Fit, Question]:

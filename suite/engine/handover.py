@@ -1,7 +1,7 @@
 """Puts all boards of a submission in their places together, whenever the process is killed.
 
-What is finished waits whole under ``runs/cache/handovers`` until every board stands: a kill before that leaves the older
-submission, and one after it is made good by whoever hands in or reads submissions next.
+What is finished waits whole under ``runs/cache/handovers`` until every board stands: a kill before that leaves the
+older submission, and one after it is made good by whoever hands in or reads submissions next.
 """
 
 from __future__ import annotations

@@ -8,19 +8,23 @@ import os
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 from suite.engine import keys, plan
 from suite.engine.closure import CHECKOUT, FLOORS
 from suite.engine.run import Run
 from suite.engine.store import digest
+from tests.suite.engine.recorded import recorded
 from tests.suite.engine.small_run import SmallRun
 
 SAMPLE = 12
+KNOWN = (keys.closure,)
 STAGES = ("read", "ask", "predict", "score")
 
 
 def digests(run: Run) -> dict[str, str]:
-    keys.closure.cache_clear()
+    for known in KNOWN:
+        known.cache_clear()
     return {
         f"{stage} {cell}": digest(told)
         for stage in STAGES
@@ -39,8 +43,15 @@ def main(folder: Path) -> None:
     )
     os.chdir(folder)
     run = SmallRun(folder).run()
-    before = digests(run)
-    told = {"moved": {}, "loaded": {name: sorted(set(chosen) & files) for name, files in copied.items()}}
+    with recorded() as closures:
+        before = digests(run)
+    hashed = {str(path) for closure in closures for path in closure.files}
+    told: dict[str, Any] = {
+        "cells": sorted(before),
+        "loaded": {name: sorted(set(chosen) & files) for name, files in copied.items()},
+        "hashed": {file: file in hashed for file in chosen},
+        "moved": {},
+    }
     for file in chosen:
         path = Path(file)
         whole = path.read_bytes()
@@ -48,7 +59,7 @@ def main(folder: Path) -> None:
         after = digests(run)
         path.write_bytes(whole)
         told["moved"][file] = [key for key in before if before[key] != after[key]]
-    told["same"] = digests(run) == before  # type: ignore[assignment]
+    told["same"] = digests(run) == before
     json.dump(told, sys.stdout)
 
 

@@ -1,4 +1,4 @@
-"""A data file beside somebody's model is in its key if the card declares it, and a model that reads another is refused."""
+"""A data file beside somebody's model is in its key if declared, and a model that reads one that is not is refused."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from protocols.contract import Card
 from protocols.errors import UserError
 from suite.engine import keys
 from suite.engine.conformance import DECLARED, check
@@ -51,8 +52,8 @@ def test_check_names_a_file_that_is_not_declared_at_the_authors_line(tmp_path: P
     found = problems(path)
     line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "np.load" in text)
     assert found.pop(DECLARED) == (
-        f"{path}:{line}: mine reads weights/shift.npy, which its card does not declare; expected every data file beside "
-        "a model on its card, so that an edit of it makes its answers anew; add it: files=('weights/shift.npy',)"
+        f"{path}:{line}: mine reads weights/shift.npy, which its card does not declare; expected every data file "
+        "beside a model on its card, so that an edit of it makes its answers anew; add it: files=('weights/shift.npy',)"
     )
     assert set(found.values()) == {""}
 
@@ -101,7 +102,5 @@ def test_a_declared_file_is_in_the_key_of_every_fit(small: SmallRun, task: str) 
 
 def test_a_fit_that_read_an_undeclared_file_is_refused(tmp_path: Path) -> None:
     path = adapter(tmp_path)
-    from protocols.contract import Card
-
-    with pytest.raises(UserError, match="reads notes.txt, which its card does not declare"):
+    with pytest.raises(UserError, match=r"reads notes\.txt, which its card does not declare"):
         refuse_undeclared(Card(name="mine", title="Mine"), tmp_path, {path.with_name("notes.txt"): f"{path}:3"})

@@ -51,4 +51,4 @@ def write(folder: Path) -> dict[str, Any]:
 def answers(run: Run, asked: pd.DataFrame, _genes: list[str], out: Path) -> Path:
     """Every gene of every slide for every unit: a fold asks for some of them."""
     store = opened(run.tasks["expression"], run.requests("expression")["tiny"]).store
-    return with_numbers(asked[["fold", "slide", "cell_id"]], list(store.genes), out)
+    return with_numbers(asked[["fold", "slide", "cell_id"]], list(store.all_genes), out)

@@ -116,6 +116,7 @@ def _check_names(config: Config, path: Path) -> None:
     safe_names(config.models, kind="model", where=f"{path}, models")
     safe_names(config.encoders, kind="encoder", where=f"{path}, encoders")
     safe_names(config.adapters, kind="adapter", where=f"{path}, adapters")
+    safe_names(config.weights, kind="part", where=f"{path}, weights")
     for key, names in (("models", config.models), ("protocols", config.protocols), ("seeds", config.seeds)):
         twice = [name for name in names if list(names).count(name) > 1]
         if twice:

@@ -12,9 +12,11 @@ from protocols.registry import load_protocol, load_task
 from suite.config import Config
 from suite.engine.closure import closure_of
 from suite.engine.facts import problems_of, task_facts
+from suite.engine.undeclared import home_of, reading, refuse_undeclared
 
 IMPORTED = "the model can be imported"
 CONFORMS = "the card conforms: its kind, task, needs, encoder, files and claims are known"
+DECLARED = "it reads no file beside its own that its card does not declare"
 
 
 def check(name: str, config: Config | None, settings: Settings | None = None) -> Iterator[CheckResult]:
@@ -22,7 +24,7 @@ def check(name: str, config: Config | None, settings: Settings | None = None) ->
 
     ``name``: a listed or built-in name, or ``file.py:Class``. A model that does not import is one failed check.
     """
-    from baselines.registry import UNNAMED, load_model_class, start_of
+    from baselines.registry import UNNAMED, is_outside, load_model_class, start_of
 
     files = [load_protocol(listed) for listed in (config.protocols if config else ()) if listed.endswith(".py")]
     adapters = dict(config.adapters) if config else {}
@@ -30,11 +32,14 @@ def check(name: str, config: Config | None, settings: Settings | None = None) ->
     if given:
         adapters[UNNAMED] = name
     asked = UNNAMED if given else name
+    home = None
     try:
         start = start_of(asked, adapters, Path.cwd())
-        if isinstance(start, Path) and start.is_file():
+        home = home_of(start) if is_outside(asked, adapters) else None
+        if home is not None and isinstance(start, Path) and start.is_file():
             closure_of(start)  # refuses a name that two modules have, before either is imported
-        model_class = load_model_class(asked, adapters, Path.cwd())
+        with reading(home) as read:
+            model_class = load_model_class(asked, adapters, Path.cwd())
     except UserError as error:
         yield CheckResult(IMPORTED, str(error))
         return
@@ -50,4 +55,7 @@ def check(name: str, config: Config | None, settings: Settings | None = None) ->
     if card.task not in facts:
         return
     checks = load_task(card.task).checks(model_class, card.name if given else name, settings or Settings())
-    yield from results_of(checks, model_class)
+    with reading(home) as later:
+        yield from results_of(checks, model_class)
+    if home is not None:
+        yield from results_of([(DECLARED, lambda: refuse_undeclared(card, home, {**read, **later}))])

@@ -39,7 +39,7 @@ class EmbedItem:
 def embed_cohort(item: EmbedItem) -> int:
     """Make what is not there yet; returns how many embeddings were made."""
     run = run_of(item.config, item.root)
-    task = run.tasks[item.task]
+    task = run.task(item.task)
     cohort = opened(task, run.requests(item.task)[item.cohort])
     number = 0
     sets = {one.key: one for one in task.crops(cohort)} if task.crops else {}

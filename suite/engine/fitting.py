@@ -23,6 +23,7 @@ from suite.engine.embedding import features_of
 from suite.engine.questions import question_of, run_of
 from suite.engine.run import Run
 from suite.engine.store import made
+from suite.engine.undeclared import Read, home_of, reading, refuse_undeclared
 from suite.workers import peak_memory_mib
 
 FIT, PRETRAINED, FITTED_FILE = "fit", "pretraining", "fitted.json"
@@ -70,6 +71,17 @@ def fit_job(item: FitItem) -> FitAnswer:
     """Fit, if the job's folder is not there yet; the answers and what the model says of its weights are sealed."""
     started = time.monotonic()
     run = run_of(item.config, item.root)
+    home = _home(run, item)
+    with reading(home) as read:
+        now, units, fit = _fitted(run, item, home, read)
+    if now:
+        shutil.rmtree(fit.workspace, ignore_errors=True)
+    memory, name = _gpu(fit.settings)
+    return FitAnswer(time.monotonic() - started, peak_memory_mib(), memory, name, units, now)
+
+
+def _fitted(run: Run, item: FitItem, home: Path | None, read: Read) -> tuple[bool, int, Fit]:
+    """Whether the job was done now, on how many units, and what it was given."""
     fit, question = fit_of(run, item)
     task = run.tasks[question.protocol.task]
     units = 0
@@ -82,16 +94,12 @@ def fit_job(item: FitItem) -> FitAnswer:
                 fitted: Fitted = task.fit(fit, item.job, folder)
             else:
                 fitted = _pretrained(task, fit, question, item, folder)
+        refuse_undeclared(fit.card, home, read)
         units = fitted.units
         told = {"weights": [asdict(one) for one in fitted.weights], "units": fitted.units}
         (folder / FITTED_FILE).write_text(json.dumps(told, sort_keys=True) + "\n", encoding="utf-8")
 
-    kind = FIT if item.job else PRETRAINED
-    now = made(item.folder, kind, dict(item.of), make, unless=item.answers)
-    if now:
-        shutil.rmtree(fit.workspace, ignore_errors=True)
-    memory, name = _gpu(fit.settings)
-    return FitAnswer(time.monotonic() - started, peak_memory_mib(), memory, name, units, now)
+    return made(item.folder, FIT if item.job else PRETRAINED, dict(item.of), make, unless=item.answers), units, fit
 
 
 @contextmanager
@@ -118,6 +126,13 @@ def _is_outside(run: Run, item: FitItem) -> bool:
     from baselines.registry import is_outside
 
     return is_outside(item.model, run.config.adapters)
+
+
+def _home(run: Run, item: FitItem) -> Path | None:
+    """The folder of somebody else's model, in which it reads nothing that its card does not declare."""
+    from baselines.registry import start_of
+
+    return home_of(start_of(item.model, run.config.adapters, run.root)) if _is_outside(run, item) else None
 
 
 def fit_of(run: Run, item: FitItem) -> tuple[Fit, Question]:

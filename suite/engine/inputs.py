@@ -39,7 +39,7 @@ def run_inputs(run: Run) -> dict[Place, Embedded]:
     """Embed every cohort with every encoder of the listed models that can be asked of it; missing ones are made."""
     found: dict[Place, Embedded] = {}
     items: list[Job[EmbedItem]] = []
-    config = run.config.model_dump_json()
+    config = run.told()
     for request in run.cohorts:
         task = run.tasks[request.task]
         encoders = sorted({entry.card.encoder for entry in run.models_of(request.task) if entry.card.encoder})

@@ -12,6 +12,7 @@ from typing import Any
 
 from protocols.contract import Settings
 from protocols.protocol import Protocol
+from protocols.registry import load_reader, load_task, module_of, reader_modules, task_modules
 from protocols.task import CohortRequest, Part, Task
 from suite.engine.closure import Closure, closure_of, folder_of
 from suite.engine.data_hash import data_hash
@@ -31,7 +32,7 @@ def code(*starts: str | Path) -> str:
 
 def of_cohort(run: Run, request: CohortRequest) -> Key:
     """A stored cohort: its entry and settings, its reader's sources, and every byte that its manifest names."""
-    task = run.tasks[request.task]
+    task = run.task(request.task)
     return {
         "cohort": request.name,
         "entry": _entry(request),
@@ -63,7 +64,7 @@ def of_split(run: Run, protocol: Protocol) -> Key:
 def of_audit(run: Run, protocol: Protocol) -> Key:
     task = run.tasks[protocol.task]
     parts = _modules(task, "open_store", "audit", "excluded", "boards", "companions")
-    return {"protocol": protocol.name, "code": code("suite.engine.ask", start_of(run, protocol), *parts)}
+    return {"protocol": protocol.name, "code": code("suite.engine.ask", *_starts_of(run, protocol), *parts)}
 
 
 def of_embedding(run: Run, task: Task, encoder: str, crop_set: str, seed: int) -> Key:
@@ -99,7 +100,7 @@ def of_fit(run: Run, protocol: Protocol, entry: ModelEntry, request: CohortReque
     task = run.tasks[protocol.task]
     settings = run.config.settings(*entry.parts, seed=seed)
     parts = _modules(task, "open_store", "fit", "join", "jobs", "companions", "boards", "lacks")
-    found = closure("suite.engine.fitting", start_of(run, protocol), *parts, entry.start)
+    found = closure("suite.engine.predict", start_of(run, protocol), *parts, entry.start)
     return {
         "model": entry.name,
         "protocol": protocol.name,
@@ -125,17 +126,29 @@ def of_score(run: Run, protocol: Protocol, request: CohortRequest) -> Key:
         "entry": _entry(whole),
         "seed": run.config.seed,
         "truth": of_truth(whole),
-        "code": code("suite.engine.scoring", start_of(run, protocol), *parts),
+        "code": code("suite.engine.score", *_starts_of(run, protocol), *parts),
     }
 
 
 def of_average(run: Run, protocol: Protocol) -> Key:
     parts = _modules(run.tasks[protocol.task], "average")
-    return {"protocol": protocol.name, "code": code("suite.engine.scoring", start_of(run, protocol), *parts)}
+    return {"protocol": protocol.name, "code": code("suite.engine.score", *_starts_of(run, protocol), *parts)}
+
+
+def of_report(run: Run) -> Key:
+    """What the pages are made with: every task's notices, whatever is listed, since they are told of any record."""
+    notices = [part.module for name in task_modules() if (part := load_task(name).notices) is not None]
+    starts = dict.fromkeys(run.starts.values())
+    return {"code": code("suite.engine.report", *map(module_of, task_modules().values()), *notices, *starts)}
 
 
 def start_of(run: Run, protocol: Protocol) -> str | Path:
     return run.starts[protocol.name]
+
+
+def _starts_of(run: Run, protocol: Protocol) -> list[str | Path]:
+    """Where a protocol is declared, and the one whose fits answer it."""
+    return [run.starts[name] for name in dict.fromkeys((protocol.name, protocol.answered_by or protocol.name))]
 
 
 def libraries(*starts: str | Path) -> dict[str, str]:
@@ -194,20 +207,23 @@ def _entry(request: CohortRequest) -> Key:
 
 def _modules(task: Task, *names: str) -> list[str]:
     parts = [getattr(task, name) for name in names]
-    return [_declaration(task.name), *(part.module for part in parts if part is not None)]
+    return [*_declarations(task.name), *(part.module for part in parts if part is not None)]
 
 
 def _reader(request: CohortRequest) -> list[str]:
-    """Where a cohort's reader is declared, where it reads and where it says what: all are imported by name."""
-    from protocols.registry import load_reader, module_of, reader_modules
-
-    name = request.entry.reader
-    reader = load_reader(request.task, name)
-    parts = [part.module for part in (reader.read, reader.data_files) if part is not None]
-    return [module_of(reader_modules(request.task)[name]), *parts]
+    """Where a cohort's reader reads and where it says what: both are imported by name."""
+    reader = load_reader(request.task, request.entry.reader)
+    return [part.module for part in (reader.read, reader.data_files) if part is not None]
 
 
-def _declaration(name: str) -> str:
-    from protocols.registry import module_of, task_modules
+@cache
+def _declarations(name: str) -> tuple[str, ...]:
+    """Where a task and its readers are declared: whoever resolves the run's file imports them, to know its keys."""
+    return tuple(map(module_of, (task_modules()[name], *reader_modules(name).values())))
 
-    return module_of(task_modules()[name])
+
+def _folder_of_module(name: str) -> Path:
+    from importlib.util import find_spec
+
+    spec = find_spec(name)
+    return Path(spec.origin or ".").parent if spec else Path()

@@ -77,4 +77,4 @@ def _score(run: Run) -> dict[str, Any]:
 
 
 def _report(run: Run) -> dict[str, Any]:
-    return {"code": keys.code("suite.engine.report"), "models": list(run.config.models), "seed": run.config.seed}
+    return {**keys.of_report(run), "models": list(run.config.models), "seed": run.config.seed}

@@ -132,7 +132,7 @@ def _cell(
     name = (protocol.name, board.name, f"{entry.name}.seed{seed}")
     answers = kept("answers", *name, key=digest(of))
     base = FitItem(
-        run.config.model_dump_json(), run.root, protocol.name, board.name, entry.name, seed, "", Path(),
+        run.told(protocol.name), run.root, protocol.name, board.name, entry.name, seed, "", Path(),
         tuple(of.items()),
         features=tuple((cohort, tuple(one.sets.items()), one.derived) for cohort, one in read.items()),
         answers=answers,

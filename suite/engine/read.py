@@ -29,7 +29,7 @@ def read_cohort(run: Run, request: CohortRequest) -> str:
     started = time.monotonic()
 
     def make(part: Path) -> None:
-        run.tasks[request.task].read(request, part)
+        run.task(request.task).read(request, part)
 
     if made(folder, KIND, {"sources": digest(key)}, make):
         print(f"{request.task}/{request.name}: read in {time.monotonic() - started:.1f} s", flush=True)

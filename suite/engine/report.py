@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from protocols.protocol import Board
 from protocols.records import AVERAGE, RECORD_FILE
+from suite.engine.handover import finish_handovers
 from suite.engine.run import Run
 from suite.places import REPORTS, SCORES, SUBMISSIONS, TIMINGS, cohort_folder, score_folder
 
@@ -20,6 +21,7 @@ def cells(run: Run) -> list[Path]:
     """Folders of the run's records, then those of submissions to its boards; none that is still being filled."""
     from reports.cells import is_cell
 
+    finish_handovers()
     boards = {(board.protocol, board.name) for board in run.boards} | {(name, AVERAGE) for name in run.protocols}
     return [
         path.parent

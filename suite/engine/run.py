@@ -45,6 +45,7 @@ class Run:
 
     def __init__(self, config: Config, root: Path | None = None) -> None:
         self.config, self.root = config, root or Path.cwd()
+        self._requests: dict[tuple[str, bool], dict[str, CohortRequest]] = {}
 
     @cached_property
     def protocols(self) -> dict[str, Protocol]:
@@ -85,24 +86,34 @@ class Run:
                     )  # fmt: skip
         return {name: load_task(name) for name in dict.fromkeys(one.task for one in self.protocols.values())}
 
+    def task(self, name: str) -> Task:
+        """A task by name, whether or not a listed protocol asks it."""
+        return load_task(name)
+
+    def told(self, *protocols: str) -> str:
+        """The run's file for a process that is asked about these protocols alone: what it imports, and so what its
+        result depends on, is theirs and no other task's."""
+        listed = {load_protocol(one).name: one for one in self.config.protocols}
+        asked = tuple(listed.get(name, name) for name in protocols)
+        return self.config.model_copy(update={"protocols": asked}).model_dump_json()
+
     def requests(self, task: str, *, scoring: bool = False) -> dict[str, CohortRequest]:
         """The cohorts of a task by name. What scoring alone reads is None unless ``scoring``."""
+        if (task, scoring) not in self._requests:
+            whole = self._requests_of(load_task(task))
+            self._requests[task, True] = whole
+            self._requests[task, False] = {name: _before_scoring(request) for name, request in whole.items()}
         return self._requests[task, scoring]
 
-    @cached_property
-    def _requests(self) -> dict[tuple[str, bool], dict[str, CohortRequest]]:
-        found: dict[tuple[str, bool], dict[str, CohortRequest]] = {}
-        for name, task in self.tasks.items():
-            cohorts = self.config.cohorts.get(name, {})
-            if not cohorts:
-                raise UserError(
-                    f"no cohort of the task {name}", where=f"cohorts.{name}", expected="at least one",
-                    remedy=f"add one, or drop {', '.join(p.name for p in self.protocols.values() if p.task == name)}",
-                )  # fmt: skip
-            whole = {cohort: self._request(task, cohort, values) for cohort, values in cohorts.items()}
-            found[name, True] = whole
-            found[name, False] = {cohort: _before_scoring(request) for cohort, request in whole.items()}
-        return found
+    def _requests_of(self, task: Task) -> dict[str, CohortRequest]:
+        cohorts = self.config.cohorts.get(task.name, {})
+        if not cohorts:
+            asking = ", ".join(one.name for one in self.protocols.values() if one.task == task.name)
+            raise UserError(
+                f"no cohort of the task {task.name}", where=f"cohorts.{task.name}", expected="at least one",
+                remedy=f"add one, or drop {asking}",
+            )  # fmt: skip
+        return {cohort: self._request(task, cohort, values) for cohort, values in cohorts.items()}
 
     def _request(self, task: Task, name: str, values: Mapping[str, Any]) -> CohortRequest:
         where = f"cohorts.{task.name}.{name}"

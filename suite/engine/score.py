@@ -56,7 +56,7 @@ def items_of(run: Run, board: Board, only: tuple[str, ...] = ()) -> list[ScoreIt
     for name in (board.fitted_on, *question.companions):
         of[f"key {name}"] = digest(keys.of_score(run, protocol, run.requests(protocol.task)[name]))
     of["key"] = digest(keys.of_score(run, protocol, request) | {"board": board.name})
-    config, items = run.config.model_dump_json(), []
+    config, items = run.told(protocol.name), []
 
     def item(model: str, seed: int, answers: Path | None, made_of: dict[str, str]) -> ScoreItem:
         name = (protocol.name, board.name, f"{model}.seed{seed}")

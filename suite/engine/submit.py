@@ -16,14 +16,15 @@ from protocols.files import sha256_of, sha256_of_files
 from protocols.manifest import KIND, Manifest, predictions_only
 from protocols.protocol import Board, Protocol
 from protocols.records import AVERAGE, ScoreRecord
-from protocols.sealed import put_in_place, read_seal, sealed_folder
+from protocols.sealed import read_seal, sealed_folder
 from protocols.task import Question, Task
 from suite.config import Config
+from suite.engine.handover import finish_handovers, hand_over
 from suite.engine.locks import locked
 from suite.engine.questions import hashes_of, question_of, split_hash
 from suite.engine.run import Run, checked_model_name
 from suite.engine.scoring import RECORD, fill_average, fill_record
-from suite.places import CACHE, SUBMISSIONS, submission_folder
+from suite.places import CACHE, SUBMISSIONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +103,12 @@ def handed_in(config: Config, task: Task, path: Path, model: str | None, note: s
         name = checked_model_name(model, config, "--model")
         if not path.is_dir():
             raise UserError("no such folder", where=path, expected="a folder of answers", remedy="check the path")
-        files = [file for file in path.rglob("*") if file.is_file()]
+        files = sorted(path.rglob("*"))
+        for link in (file for file in files if file.is_symlink()):
+            raise UserError(
+                "a link", where=link, expected="answers that lie in this folder", remedy="copy them into it"
+            )
+        files = [file for file in files if file.is_file()]
         return [HandedIn(name, path, sha256_of_files(files, path), str(path), note)]
     table = read_table(path, names_in(task))
     if not len(table):
@@ -151,16 +157,12 @@ def laid_out(run: Run, protocol: Protocol, given: Sequence[HandedIn]) -> Iterato
 
 
 def score(run: Run, protocol: Protocol, found: Sequence[LaidOut]) -> list[ScoreRecord]:
-    """All boards of all models are scored before any is put in its place, each by one rename: a refused or killed
-    submission leaves what stood there."""
+    """All boards of all models are scored before any is put in its place, and a model's are put there together: a
+    refused or killed submission leaves what stood there, or the new one whole."""
     records = {one.model: _scored(run, protocol, one) for one in found}
     for one in found:
         with locked(CACHE / "submissions" / f"{protocol.name}-{one.model}"):
-            for name in records[one.model]:
-                put_in_place(one.workplace / "records" / name, submission_folder(protocol.name, name, one.model))
-            for other in (SUBMISSIONS / protocol.name).glob(f"*/{one.model}"):
-                if other.parent.name not in records[one.model]:
-                    shutil.rmtree(other)
+            hand_over(one.workplace / "records", protocol.name, one.model)
     return [record for boards in records.values() for record in boards.values()]
 
 
@@ -171,6 +173,8 @@ def _laid_out(run: Run, protocol: Protocol, given: HandedIn, workplace: Path) ->
             f"{given.model!r} is a control of {protocol.name}", where=given.where, expected="a name of its own",
             remedy="rename it",
         )  # fmt: skip
+    finish_handovers()
+    _refuse_case_twin(protocol, given)
     boards = {board.name: board for board in run.boards_of(protocol)}
     for name in (one for one in task.columns if not task.by_folder):
         if name not in given.content.columns:
@@ -179,6 +183,17 @@ def _laid_out(run: Run, protocol: Protocol, given: HandedIn, workplace: Path) ->
     answered = [board for name, board in boards.items() if name in parts]
     laid = {one.name: _on_board(run, protocol, one, given, parts[one.name], workplace) for one in answered}
     return LaidOut(given.model, workplace, laid)
+
+
+def _refuse_case_twin(protocol: Protocol, given: HandedIn) -> None:
+    """Where a file system takes two names for one, a submission would replace somebody else's."""
+    there = {folder.name for folder in (SUBMISSIONS / protocol.name).glob("*/*")}
+    twins = sorted(name for name in there if name != given.model and name.lower() == given.model.lower())
+    if twins:
+        raise UserError(
+            f"{given.model!r} and {twins[0]!r}, which was handed in before, differ by case alone", where=given.where,
+            expected="a name of its own", remedy="rename it",
+        )  # fmt: skip
 
 
 def _on_board(run: Run, protocol: Protocol, board: Board, given: HandedIn, part: Any, workplace: Path) -> OnBoard:

@@ -28,8 +28,8 @@ class Said:
 
 
 def pages() -> list[Path]:
-    """README and every page, less the one that tells how the engine came to be."""
-    return [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.stem != "engine_port")]
+    """README and every page."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(language: str | None = None) -> list[Said]:

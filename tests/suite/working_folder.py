@@ -58,7 +58,12 @@ class WorkingFolder:
         """As in an installed environment whose sources are ``tree``; the tests' own modules come last."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         sources = os.pathsep.join([str(self.tree), str(ROOT)])
-        return os.environ | {"PYTHONPATH": sources, "PATH": path, "DVC_NO_ANALYTICS": "1", MARK: mark}
+        return os.environ | {
+            "PYTHONPATH": sources,
+            "PATH": path,
+            "DVC_NO_ANALYTICS": "1",
+            MARK: mark or str(self.folder),
+        }
 
     def start(self, *command: str, mark: str = "", **options: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(

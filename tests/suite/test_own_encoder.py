@@ -24,7 +24,8 @@ from protocols.phantom.settings import MINI
 from protocols.phantom.tcga import generate_tcga
 from protocols.phantom.tcga_settings import MINI_TCGA
 from protocols.records import ScoreRecord
-from reports.leaderboard import build_leaderboards, load_records
+from reports.cells import load_records
+from reports.leaderboard import build_leaderboards
 from suite.engine import keys
 from suite.engine.inputs import run_inputs
 from suite.engine.questions import opened

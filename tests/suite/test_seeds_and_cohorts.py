@@ -14,7 +14,8 @@ import pytest
 from protocols.phantom.generate import generate
 from protocols.phantom.settings import MINI
 from protocols.records import ScoreRecord
-from reports.leaderboard import build_leaderboards, load_records
+from reports.cells import load_records
+from reports.leaderboard import build_leaderboards
 from suite.engine.report import run_report
 from suite.places import AUDITS, COHORTS, PREDICTIONS, SCORES, SPLITS, score_folder
 from tests.suite.engine_run import params, run_all, the_run, write_params

@@ -29,21 +29,26 @@ def hand_over(records: Path, protocol: str, model: str) -> None:
 
 def finish_handovers() -> None:
     """End what a killed process had begun."""
-    for waiting in sorted(HANDOVERS.glob("*@*")):
+    for waiting in sorted(HANDOVERS.glob("[!.]*@*")):  # one with a dot is somebody's own, or nobody's any more
         _finish(waiting)
 
 
 def _finish(waiting: Path) -> None:
     protocol, model, boards = json.loads((waiting / BOARDS_FILE).read_text(encoding="utf-8"))
     for name in boards:
-        out = submission_folder(protocol, name, model)
-        part = out.with_name(f".{model}.{os.getpid()}.part")
+        # Beside what waits and not beside its place: a kill leaves nothing there that looks like a submission.
+        part, out = _aside(waiting), submission_folder(protocol, name, model)
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(waiting / name, part)  # a copy: what waits stays whole until every board stands
         put_in_place(part, out)
     for other in (SUBMISSIONS / protocol).glob(f"*/{model}"):
         if other.parent.name not in boards:
             shutil.rmtree(other)
-    gone = waiting.with_name(f".{waiting.name}.{os.getpid()}.part")
+    gone = _aside(waiting)
     waiting.replace(gone)
     shutil.rmtree(gone)
+
+
+def _aside(waiting: Path) -> Path:
+    """A name that :func:`suite.engine.store.sweep` knows once this process is gone."""
+    return waiting.with_name(f".{waiting.name}.{os.getpid()}.part")

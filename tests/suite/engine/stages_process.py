@@ -128,9 +128,9 @@ def _kind(item: Any) -> str:
     """``read TASK``, ``ask PROTOCOL``, ``embed TASK``, ``fit PROTOCOL MODEL`` or ``score PROTOCOL``."""
     if isinstance(item, Cohort | Asked):
         return f"read {item.task}" if isinstance(item, Cohort) else f"ask {item.protocol}"
-    if hasattr(item, "answers"):
-        return f"score {item.protocol}"
-    return f"fit {item.protocol} {item.model}" if hasattr(item, "job") else f"embed {item.task}"
+    if hasattr(item, "job"):
+        return f"fit {item.protocol} {item.model}"
+    return f"score {item.protocol}" if hasattr(item, "answers") else f"embed {item.task}"
 
 
 def _others(jobs: Connection, not_mine: Sequence[Connection]) -> bytes:

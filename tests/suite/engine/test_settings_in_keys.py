@@ -20,6 +20,8 @@ from tests.suite.engine.small_run import PROTOCOLS, TASKS, SmallRun
 STAGES = ("read", "ask", "predict", "score")
 Keys = dict[tuple[str, str], str]
 Path = tuple[str, ...]
+TOGETHER: set[Path] = {("super_tiles",), ("window",)}
+"""Numbers that must fit each other: one of them changed alone is refused."""
 
 
 def keys_of(run: Run) -> Keys:
@@ -60,12 +62,7 @@ def changed(values: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
 
 
 def moved(small: SmallRun, values: dict[str, Any]) -> set[tuple[str, str]]:
-    """Keys that another run's file moves; of a file that is refused, those that no run could have."""
-    try:
-        before, after = keys_of(small.run()), keys_of(Run(small.config(**values), small.folder))
-    except UserError as refused:
-        assert "window" in refused.remedy, refused  # the one pair of numbers that must fit each other
-        return set()
+    before, after = keys_of(small.run()), keys_of(Run(small.config(**values), small.folder))
     assert before.keys() == after.keys()
     return {key for key in before if before[key] != after[key]}
 
@@ -77,10 +74,12 @@ def test_a_task_setting_moves_keys_of_its_task_alone(small: SmallRun, task: str)
     asked = list(numbers(whole))
     assert asked
     for path, value, score_only in asked:
-        found = moved(small, changed(values, ("tasks", task, *path), value + 1))
-        if path == ("super_tiles",):
-            assert not found  # refused: it must fit the sections' window
+        told = changed(values, ("tasks", task, *path), value + 1)
+        if path in TOGETHER:
+            with pytest.raises(UserError, match="as many as super-tiles"):
+                moved(small, told)
             continue
+        found = moved(small, told)
         assert found, f"{path} moves no key: an edit would go unseen"
         assert {task_of(cell) for _, cell in found} == {task}, path
         if score_only:
@@ -97,10 +96,12 @@ def test_a_cohort_setting_moves_keys_of_its_task_alone(small: SmallRun, task: st
             if path[0] == "settings" or path[0] not in request.entry.model_fields_set:
                 continue  # a key that the entry does not give may be one that its reader refuses
             step = value + 1 if isinstance(value, int) else value * 0.5
-            found = moved(small, changed(values, ("cohorts", task, name, *path), step))
-            if path == ("window",):
-                assert not found  # refused: it must fit the task's super-tiles
+            told = changed(values, ("cohorts", task, name, *path), step)
+            if path in TOGETHER:
+                with pytest.raises(UserError, match="as many as super-tiles"):
+                    moved(small, told)
                 continue
+            found = moved(small, told)
             assert found, path
             assert {task_of(cell) for _, cell in found} == {task}, path
             if score_only:
@@ -117,9 +118,7 @@ def test_how_many_processes_there_are_is_in_no_key(small: SmallRun) -> None:
 def test_what_every_model_is_handed_is_in_the_key_of_every_fit(small: SmallRun, change: dict[str, Any]) -> None:
     if "seeds" in change:
         before, after = keys_of(small.run()), keys_of(Run(small.config(**change), small.folder))
-        made = {
-            key for key in before if key[0] == "read" or key[1].count("/") == 2
-        }  # cohorts, fits and scores of cells
+        made = {key for key in before if key[0] == "read" or key[1].count("/") == 2}  # cohorts, and cells
         assert made
         assert not [key for key in made & after.keys() if before[key] == after[key]]
         return

@@ -35,7 +35,7 @@ def run_score(run: Run, *, prune: bool = False) -> None:
     if prune:
         store.remove_others(SCORES, "*/*/*/*", {*placed_at, *averages})
     for protocol in run.protocols.values():
-        text = json.dumps(metrics_of(protocol), indent=1, sort_keys=True) + "\n"
+        text = json.dumps(metrics_of(protocol, run.config.seed), indent=1, sort_keys=True) + "\n"
         write_text_whole(METRICS / f"{protocol.name}.json", text)
 
 
@@ -124,16 +124,13 @@ def averaged(run: Run, protocol: Protocol) -> list[str]:
     return wanted
 
 
-def metrics_of(protocol: Protocol) -> dict[str, Any]:
-    """The few numbers that ``dvc metrics show`` prints: each board's headline by model."""
+def metrics_of(protocol: Protocol, first: int) -> dict[str, Any]:
+    """The few numbers that ``dvc metrics show`` prints: each board's headline by model, with the seed behind its name
+    where that is not the run's ``first``."""
     told: dict[str, dict[str, Any]] = {}
     for folder in found(SCORES / protocol.name, "*/*/*"):
         record = ScoreRecord.read(folder)
-        name = (
-            record.model
-            if folder.name == f"seed{record.seed}" and record.seed == 0
-            else f"{record.model}.{folder.name}"
-        )
+        name = record.model if record.seed == first else f"{record.model}.{folder.name}"
         numbers = {
             protocol.headline.key: record.headline.mean,
             "low": record.headline.low,

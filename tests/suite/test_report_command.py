@@ -120,5 +120,5 @@ def test_the_numbers_for_dvc_leave_out_what_a_kill_left(folder: Path) -> None:
     half = SCORES / "intra_patient" / "one" / "stain_statistics" / ".seed1.77.part"
     half.mkdir()
     (half / RECORD_FILE).write_text("{")
-    found = metrics_of(the_run().protocols["intra_patient"])
+    found = metrics_of(the_run().protocols["intra_patient"], 0)
     assert found["stain_statistics"]["one"]["pearson_per_slide"] == pytest.approx(0.425)

@@ -69,6 +69,8 @@ def test_an_error_survives_pickling() -> None:
 def test_no_worker_outlives_its_parent(tmp_path: Path, ending: signal.Signals) -> None:
     marks = [tmp_path / "one", tmp_path / "two"]
     code = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a test run in the background ignores it
         "from suite.workers import Job, run_jobs\nfrom tests.suite import work_for_workers as work\n"
         f"list(run_jobs(work.sleeps, [Job({str(marks[0])!r}), Job({str(marks[1])!r})], 2))"
     )
@@ -79,7 +81,7 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, ending: signal.Signals) -
     _until(lambda: all(mark.exists() and mark.read_text() for mark in marks), 60)
     workers = [int(mark.read_text()) for mark in marks]
     parent.send_signal(ending)
-    parent.wait()
+    parent.wait(timeout=30)
     _until(lambda: not any(_alive(pid) for pid in workers), 10)
 
 

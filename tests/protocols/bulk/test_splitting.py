@@ -68,7 +68,7 @@ def test_the_published_splits_regenerate() -> None:
     for cancer, said in published.items():
         patients = sorted({one for role in said["fold_0"].values() for one in role})
         for number, fold in enumerate(published_folds(patients)):
-            for role, rows in zip(("train", "val", "test"), fold.roles(), strict=True):
+            for role, rows in zip(("train", "val", "test"), fold.roles().values(), strict=True):
                 same += [patients[row] for row in rows] == sorted(said[f"fold_{number}"][role])
         assert len(said) == 5, cancer
     assert (len(published), same) == (16, 240)

@@ -7,22 +7,22 @@ import random
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import pandas as pd
 import pytest
 from PIL import Image
 
-from protocols.protocol import Board, Protocol
+from protocols.manifest import Manifest
 from protocols.records import ScoreRecord
 from protocols.sealed import read_seal
+from protocols.task import Question
 from suite.engine import submit as submitting
 from suite.engine.report import cells
 from suite.engine.run import Run
-from suite.engine.submit import HandedIn, handed_in, submit
+from suite.engine.submit import handed_in, submit
 from suite.places import SUBMISSIONS
 from tests.suite.engine.small_run import PROTOCOLS, SmallRun
 from tests.suite.engine.strangers import submission
@@ -33,9 +33,7 @@ KILLS = 5
 
 def hand_in(run: Run, protocol: str, path: Path) -> None:
     asked = run.protocols[protocol]
-    task = run.tasks[asked.task]
-    for given in handed_in(run.config, task.by_folder, path, "theirs", "", task.columns):
-        submit(run, asked, given)
+    submit(run, asked, handed_in(run.config, run.tasks[asked.task], path, "theirs", ""))
 
 
 def another(path: Path) -> Path:
@@ -90,18 +88,20 @@ def in_a_child(work: Callable[[], None], kill_at: int | None) -> int:
 def scored_once(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A board's records are computed once for each answers: what is asked here is how they are put in place."""
     known: dict[tuple[str, str, str], tuple[ScoreRecord, Path]] = {}
-    score, shelf = submitting._score, tmp_path_factory.mktemp("records")
+    fill, shelf = submitting.fill_record, tmp_path_factory.mktemp("records")
 
-    def once(run: Run, asked: Protocol, board: Board, given: HandedIn, part: Any, workplace: Path) -> ScoreRecord:
-        out, key = workplace / "records" / board.name, (asked.name, board.name, given.digest)
+    def once(
+        run: Run, question: Question, told: Manifest, hashes: Mapping[str, str], answers: Path, out: Path
+    ) -> ScoreRecord:
+        key = (question.protocol.name, question.board.name, hashes["inputs"])
         if key in known:
-            shutil.copytree(known[key][1], out)
+            shutil.copytree(known[key][1], out, dirs_exist_ok=True)
         else:
-            record = score(run, asked, board, given, part, workplace)
+            record = fill(run, question, told, hashes, answers, out)
             known[key] = record, Path(shutil.copytree(out, shelf / str(len(known))))
         return known[key][0]
 
-    monkeypatch.setattr(submitting, "_score", once)
+    monkeypatch.setattr(submitting, "fill_record", once)
 
 
 @pytest.mark.usefixtures("scored_once")

@@ -154,7 +154,7 @@ def test_a_record_or_its_units_that_were_altered(small: SmallRun, task: str, alt
     shown = SCORES / board.protocol / board.name / model / "seed0"
     whole = contents(shown)
     alter(shown)
-    from reports.leaderboard import load_records
+    from reports.cells import load_records
 
     with pytest.raises(UserError, match="record"):
         load_records([shown])

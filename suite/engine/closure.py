@@ -86,13 +86,9 @@ def closure_of(*starts: str | Path, declared: Sequence[Path] = (), roots: Sequen
         if path in seen:
             continue
         seen[path] = path.relative_to(root.folder).as_posix()
-        for name in _imported(path, module, _stamp(path)):
-            if not root.names:
-                _refuse_two_of_a_name(name, path, root.folder)
-            ours = [(file, other, place) for place in known for file, other in _files_of(name, place)]
-            waiting += ours
-            if not ours and not any(name.split(".")[0] in place.names for place in known):
-                libraries.update(_distributions(name.split(".")[0]))
+        ours, theirs = _neighbours(path, module, _stamp(path), root, tuple(known))
+        waiting += ours
+        libraries |= theirs
     for path in declared:
         if not path.is_file():
             raise UserError(
@@ -100,6 +96,24 @@ def closure_of(*starts: str | Path, declared: Sequence[Path] = (), roots: Sequen
             )
         seen[path] = f"declared {path.name}"
     return Closure(tuple(sorted((name, path) for path, name in seen.items())), tuple(sorted(libraries)))
+
+
+@cache
+def _neighbours(
+    path: Path, module: str, stamp: tuple[int, int], root: Root, known: tuple[Root, ...]
+) -> tuple[tuple[tuple[Path, str, Root], ...], frozenset[str]]:
+    """Files of ``known`` that a file may import, and distributions of everything else: looked for once a file, because
+    the closures of a run share most of theirs."""
+    found: list[tuple[Path, str, Root]] = []
+    libraries: set[str] = set()
+    for name in _imported(path, module, stamp):
+        if not root.names:
+            _refuse_two_of_a_name(name, path, root.folder)
+        ours = [(file, other, place) for place in known for file, other in _files_of(name, place)]
+        found += ours
+        if not ours and not any(name.split(".")[0] in place.names for place in known):
+            libraries.update(_distributions(name.split(".")[0]))
+    return tuple(dict.fromkeys(found)), frozenset(libraries)
 
 
 def folder_of(start: str | Path) -> Path:
@@ -221,14 +235,14 @@ def _imported(path: Path, module: str, _stamp: tuple[int, int]) -> frozenset[str
 
 def _executed(tree: ast.AST) -> Iterator[ast.AST]:
     """Every node but those under ``if TYPE_CHECKING:``."""
-    for child in ast.iter_child_nodes(tree):
-        if isinstance(child, ast.If) and _names_type_checking(child.test):
-            for other in child.orelse:
-                yield other
-                yield from _executed(other)
-            continue
-        yield child
-        yield from _executed(child)
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If) and _names_type_checking(node.test):
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
 
 
 def _names_type_checking(test: ast.expr) -> bool:

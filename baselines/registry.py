@@ -1,4 +1,8 @@
-"""From a model's name to its class: an entry of ``params.yaml``, an installed package, or a built-in."""
+"""From a model's name to its class: an entry of the run's file, an installed package, or a built-in.
+
+A built-in is a module ``baselines/<task>/<name>.py`` with one class whose card carries that name; it is found by
+looking into the folders, and nothing is imported until a name is asked for.
+"""
 
 from __future__ import annotations
 
@@ -8,141 +12,154 @@ import inspect
 import sys
 import traceback
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from baselines.shared.sklearn_probe import is_sklearn_line, sklearn_model
-from baselines.source_closure import source_closure
-from protocols.contract import Card, Model
+from baselines.expression.parts.sklearn_probe import is_sklearn_line, sklearn_model
+from baselines.on_encoder import is_encoder_line, on_encoder, parse_encoder_line
+from protocols.contract import Card
+from protocols.entry_points import installed
 from protocols.errors import UserError, did_you_mean
-
-__all__ = ["BUILTIN", "ENTRY_POINT_GROUP", "known_models", "load_model_class", "source_closure"]
+from protocols.registry import own_tasks
 
 ENTRY_POINT_GROUP = "slide2omics.models"
-
-BUILTIN: dict[str, str] = {
-    "train_mean": "baselines.train_mean:TrainMean",
-    "stain_statistics": "baselines.stain_statistics:StainStatistics",
-    "stain_statistics_centre": "baselines.stain_statistics_centre:StainStatisticsCentre",
-    "coordinates": "baselines.coordinates:Coordinates",
-    "shuffled": "baselines.shuffled:Shuffled",
-    "oracle": "baselines.oracle:Oracle",
-    "st_net": "baselines.st_net:STNet",
-    "st_net_own_target": "baselines.st_net_own_target:STNetOwnTarget",
-    "resnet50": "baselines.resnet50:ResNet50",
-    "uni": "baselines.uni:UNI",
-    "uni_hest": "baselines.uni_hest:UNIHest",
-    "uni_finetuned": "baselines.uni_finetuned:UNIFinetuned",
-    "conch": "baselines.conch:CONCH",
-    "ctranspath": "baselines.ctranspath:CTransPath",
-    "chief": "baselines.chief:CHIEF",
-    "plip": "baselines.plip:PLIP",
-    "hex": "baselines.hex:HEX",
-    "past": "baselines.past:PAST",
-    "past_faithful": "baselines.past_faithful:PASTFaithful",
-    "kaplan_meier": "baselines.kaplan_meier:KaplanMeier",
-    "shuffled_survival": "baselines.shuffled_survival:ShuffledSurvival",
-    "cox_clinical": "baselines.cox_clinical:CoxClinical",
-    "cox_elastic_net": "baselines.cox_elastic_net:CoxElasticNet",
-    "random_survival_forest": "baselines.random_survival_forest:RandomSurvivalForest",
-    "survival_oracle": "baselines.survival_oracle:SurvivalOracle",
-    "survival_oracle_image": "baselines.survival_oracle_image:SurvivalOracleImage",
-    "snn": "baselines.snn:SNN",
-    "attention_mil": "baselines.attention_mil:AttentionMIL",
-    "deep_sets": "baselines.deep_sets:DeepSets",
-    "mcat_resnet50": "baselines.mcat_resnet50:McatResNet50",
-    "mcat_ctranspath": "baselines.mcat_ctranspath:McatCTransPath",
-    "mcat_uni": "baselines.mcat_uni:McatUNI",
-    "mcat_plip": "baselines.mcat_plip:McatPLIP",
-    "mcat_conch": "baselines.mcat_conch:McatCONCH",
-    "mcat_chief": "baselines.mcat_chief:McatCHIEF",
-    "mcat_past": "baselines.mcat_past:McatPAST",
-    "mcat_resnet50_as_released": "baselines.mcat_resnet50_as_released:McatResNet50AsReleased",
-    "mcat_past_multi": "baselines.mcat_past_multi:McatPASTMulti",
-    "survival_oracle_genome": "baselines.survival_oracle_genome:SurvivalOracleGenome",
-    "bulk_oracle": "baselines.bulk_oracle:BulkOracle",
-    "bulk_train_mean": "baselines.bulk_train_mean:BulkTrainMean",
-    "bulk_shuffled": "baselines.bulk_shuffled:BulkShuffled",
-    "ridge_mean_feature": "baselines.ridge_mean_feature:RidgeMeanFeature",
-    "nearest_slides": "baselines.nearest_slides:NearestSlides",
-    "he2rna": "baselines.he2rna:HE2RNA",
-    "he2rna_pretrained": "baselines.he2rna_pretrained:HE2RNAPretrained",
-    "he2rna_sequoia": "baselines.he2rna_sequoia:HE2RNASequoia",
-    "he2rna_sequoia_pretrained": "baselines.he2rna_sequoia_pretrained:HE2RNASequoiaPretrained",
-    "sequoia_vit": "baselines.sequoia_vit:SequoiaViT",
-    "sequoia_vit_pretrained": "baselines.sequoia_vit_pretrained:SequoiaViTPretrained",
-    "sequoia_vis": "baselines.sequoia_vis:SequoiaViS",
-    "sequoia_vis_pretrained": "baselines.sequoia_vis_pretrained:SequoiaViSPretrained",
-    "ihc_identity": "baselines.ihc_identity:IhcIdentity",
-    "ihc_mean": "baselines.ihc_mean:IhcMean",
-    "ihc_stain_transfer": "baselines.ihc_stain_transfer:IhcStainTransfer",
-    "ihc_oracle": "baselines.ihc_oracle:IhcOracle",
-    "ihc_unet": "baselines.ihc_unet:IhcUNet",
-    "pix2pix": "baselines.pix2pix:Pix2pix",
-    "reggan": "baselines.reggan:RegGAN",
-    "reggan_nc": "baselines.reggan_nc:RegGANNC",
-    "reggan_c": "baselines.reggan_c:RegGANC",
-    "reggan_c_r": "baselines.reggan_c_r:RegGANCR",
-    "reggan_nc_as_released": "baselines.reggan_nc_as_released:RegGANNCAsReleased",
-    "improved_diffusion": "baselines.improved_diffusion:ImprovedDiffusion",
-    "improved_diffusion_learned_sigma": "baselines.improved_diffusion_learned_sigma:ImprovedDiffusionLearnedSigma",
-    "past_generator": "baselines.past_generator:PASTGenerator",
-    "sequoia_vis_first_tile": "baselines.sequoia_vis_first_tile:SequoiaViSFirstTile",
-    "sequoia_as_released": "baselines.sequoia_as_released:SequoiaAsReleased",
-}
-"""Name (= module = card name) to ``module:Class``; nothing is imported until a name is asked for."""
-
-
 UNNAMED = "(given)"
 """The adapter name for a model that is looked at before it has one: its card may carry any."""
+HERE = Path(__file__).resolve().parent
+SKLEARN = "baselines.expression.parts.sklearn_probe"
+
+
+@cache
+def built_in() -> dict[str, str]:
+    """Name of every built-in model to its module."""
+    found: dict[str, str] = {}
+    for task in own_tasks():
+        for path in sorted((HERE / task).glob("*.py")):
+            if path.stem != "__init__":
+                if path.stem in found:
+                    raise UserError(
+                        f"model {path.stem!r} is there twice",
+                        where=path,
+                        expected=found[path.stem],
+                        remedy="rename one",
+                    )
+                found[path.stem] = f"baselines.{task}.{path.stem}"
+    return found
 
 
 def known_models(adapters: Mapping[str, str]) -> dict[str, str]:
-    """Every name that can be asked for and where it leads; adapters win over entry points, these over built-ins."""
-    installed = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
-    return {**BUILTIN, **installed, **adapters}
+    """Every name that can be asked for and where it leads; the run's own adapters come first.
+
+    An installed package that brings the name of a built-in is an error, but for a name that the run's own adapters
+    settle: nothing overrides anything in silence.
+    """
+    or_else = ", or name the one that you mean under adapters"
+    brought = installed(ENTRY_POINT_GROUP, built_in(), "model", settled=adapters, or_else=or_else)
+    return {**built_in(), **{name: point.value for name, point in brought.items()}, **adapters}
 
 
-def load_model_class(name: str, adapters: Mapping[str, str], root: Path) -> type[Model]:
+def is_outside(name: str, adapters: Mapping[str, str]) -> bool:
+    """Whether somebody else's code would be imported."""
+    target = _target(name, adapters)
+    if is_encoder_line(target):
+        return is_outside(_base(target, name, adapters)[0], adapters)
+    return not is_sklearn_line(target) and target != built_in().get(name)
+
+
+def start_of(name: str, adapters: Mapping[str, str], root: Path) -> str | Path:
+    """The module or file with which the model's import closure begins; nothing is imported."""
+    target = _target(name, adapters)
+    if is_sklearn_line(target):
+        return SKLEARN
+    if is_encoder_line(target):
+        return start_of(_base(target, name, adapters)[0], adapters, root)
+    place = target.rpartition(":")[0] or target
+    return (root / place).resolve() if place.endswith(".py") else place
+
+
+def load_model_class(name: str, adapters: Mapping[str, str], root: Path) -> type[Any]:
     """The class behind ``name``.
 
-    ``adapters[name]`` may be ``path/to/file.py:Class`` (relative to ``root``), ``package.module:Class``, or a
-    scikit-learn line (``sklearn.linear_model:Ridge(alpha=10) @ uni``). A file that does not import, a class that is
-    not a model and a card with another name are :class:`UserError`; nothing is skipped in silence.
+    ``adapters[name]`` may be ``path/to/file.py:Class`` (relative to ``root``), ``package.module:Class``, a scikit-learn
+    line (``sklearn.linear_model:Ridge(alpha=10) @ uni``), or a known model on another encoder (``mcat_uni @ my_vit``).
+    A file that does not import, a class that is not a model and a card with another name are :class:`UserError`;
+    nothing is skipped in silence.
     """
-    known = known_models(adapters)
-    if name not in known:
-        raise UserError(
-            f"unknown model {name!r}", where="models", expected="a built-in, an entry point or an adapter",
-            remedy=did_you_mean(name, known),
-        )  # fmt: skip
-    target = known[name]
+    target = _target(name, adapters)
     if is_sklearn_line(target):
-        return cast(type[Model], sklearn_model(target, name))
+        return cast(type[Any], sklearn_model(target, name))
+    if is_encoder_line(target):
+        model, encoder = _base(target, name, adapters)
+        return on_encoder(load_model_class(model, adapters, root), encoder, name)
+    if target == built_in().get(name):
+        module = _load_module(target, name)
+        return _checked(module, _only_class(module, name), name)
     place, _, class_name = target.rpartition(":")
     if not place or not class_name.isidentifier():
         raise UserError(
             f"cannot read {target!r}",
             where=f"model {name}",
-            expected="file.py:Class, package.module:Class or package.module:Regressor @ encoder",
+            expected="file.py:Class, package.module:Class, model @ encoder or package.module:Regressor @ encoder",
             remedy="mend the entry",
         )
     module = _load_file(root / place, name) if place.endswith(".py") else _load_module(place, name)
     return _checked(module, class_name, name)
 
 
+def _target(name: str, adapters: Mapping[str, str]) -> str:
+    known = known_models(adapters)
+    if name not in known:
+        raise UserError(
+            f"unknown model {name!r}", where="models", expected="a built-in, an entry point or an adapter",
+            remedy=did_you_mean(name, known),
+        )  # fmt: skip
+    return known[name]
+
+
+def _base(target: str, name: str, adapters: Mapping[str, str]) -> tuple[str, str]:
+    """Model and encoder of a line; the model is one by itself and no line again."""
+    model, encoder = parse_encoder_line(target, where=f"model {name}")
+    if "@" in _target(model, adapters):
+        raise UserError(
+            f"{model} is itself a line with an encoder", where=f"model {name}", expected="a model by itself",
+            remedy=f"write its own line, with @ {encoder}",
+        )  # fmt: skip
+    return model, encoder
+
+
+def _only_class(module: ModuleType, name: str) -> str:
+    """The class of a built-in's module whose card carries the module's name."""
+    found = [
+        key
+        for key, value in vars(module).items()
+        if inspect.isclass(value) and isinstance(card := getattr(value, "card", None), Card) and card.name == name
+    ]
+    if len(found) != 1:
+        raise UserError(
+            f"{len(found)} classes with a card named {name!r}",
+            where=module.__name__,
+            expected="one",
+            remedy="mend the file",
+        )
+    return found[0]
+
+
 def _load_file(path: Path, name: str) -> ModuleType:
-    """Import one file under a name of its own, so that two adapters called alike do not collide."""
+    """Import one file under a name of its own. Modules beside it can be imported by it, at once or later: a model from
+    outside is alone in its process."""
     if not path.is_file():
         raise UserError("no such file", where=path, expected=f"the file of model {name}", remedy="mend its path")
     module_name = f"slide2omics_adapter_{name}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise UserError("not importable", where=path, expected="a Python file", remedy="name a .py file")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses and pickling of annotations look the module up
+    sys.modules[module_name] = module  # dataclasses look the module up
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -171,7 +188,7 @@ def _broken(error: Exception, place: object, name: str) -> UserError:
     )
 
 
-def _checked(module: ModuleType, class_name: str, name: str) -> type[Model]:
+def _checked(module: ModuleType, class_name: str, name: str) -> type[Any]:
     where = getattr(module, "__file__", None) or module.__name__
     found: Any = getattr(module, class_name, None)
     own = [k for k, v in vars(module).items() if inspect.isclass(v) and v.__module__ == module.__name__]
@@ -194,4 +211,4 @@ def _checked(module: ModuleType, class_name: str, name: str) -> type[Model]:
             f"its card is named {card.name!r}", where=where, expected=f"the model's name, {name!r}",
             remedy="give both the same name",
         )  # fmt: skip
-    return cast(type[Model], found)
+    return cast(type[Any], found)

@@ -21,12 +21,16 @@ RowArray = NDArray[np.int64]
 TextArray = NDArray[np.str_]
 
 Kind = Literal["model", "control", "oracle"]
-Task = Literal["expression", "survival", "bulk", "image"]
 
 
 @dataclass(frozen=True)
 class Published:
-    """One number as a paper prints it; it stands beside the measured one, never in its place."""
+    """One number as a paper prints it; it stands beside the measured one, never in its place.
+
+    ``metric`` is a key of the protocol's metrics, empty where nothing measured here is what the paper's words mean.
+    ``board``: "average" for a mean of cohorts, a cohort's short name ("brca") where the number is one cohort's, empty
+    for a protocol's every board. ``words``: what the paper calls the metric.
+    """
 
     protocol: str
     metric: str
@@ -35,6 +39,8 @@ class Published:
     spread_is: str = ""
     source: str = ""
     note: str = ""
+    board: str = ""
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,17 +48,16 @@ class Card:
     """What is known of a model before it is run.
 
     ``task`` says which protocols it answers: those of the same task. ``encoder`` names a row of the encoder
-    table whose frozen embedding the model reads through ``Inputs.embedding()`` (or ``PatientInputs.bag()``);
-    the pipeline computes it once for all protocols. ``needs`` names what a cohort must have (``"oracle"``: a
-    known truth; ``"counts"``: raw counts; of patients: ``"slides"``, ``"genomic"``, ``"clinical"``), so that a
-    cohort without it is skipped with a reason instead of failing. ``starts_from`` names further rows of the
-    encoder table whose ``weights`` entries the model loads itself.
+    table (or of the run's ``encoders``) whose frozen embedding the model reads; the engine computes it once for all.
+    ``needs`` names what a cohort must have (each task says which words it knows; ``"oracle"``: a known truth), so that
+    a cohort without it is skipped with a reason instead of failing. ``starts_from`` names further encoders whose
+    ``weights`` entries the model loads itself. ``files``: data files beside the model's own file that it reads.
     """
 
     name: str
     title: str
     kind: Kind = "model"
-    task: Task = "expression"
+    task: str = "expression"
     summary: str = ""
     paper: str = ""
     licence: str = ""
@@ -62,6 +67,7 @@ class Card:
     training_overlap: str = "unknown"
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -86,6 +92,8 @@ class Settings:
     device: str = "cpu"
     threads: int = 2
     weights: dict[str, dict[str, str]] = field(default_factory=dict)
+    encoders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The run's own encoders by name, see :mod:`baselines.encoders.entries`."""
 
 
 class Inputs(Protocol):

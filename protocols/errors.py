@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -18,7 +18,20 @@ class UserError(Exception):
 
     def __init__(self, what: str, *, where: object, expected: str, remedy: str) -> None:
         self.what, self.where, self.expected, self.remedy = what, str(where), expected, remedy
-        super().__init__(f"{where}: {what}; expected {expected}; {remedy}")
+        super().__init__(_one_line(f"{where}: {what}; expected {expected}; {remedy}"))
+
+    def __reduce__(self) -> tuple[Callable[..., UserError], tuple[str, str, str, str]]:
+        """It travels between processes whole."""
+        return _user_error, (self.what, self.where, self.expected, self.remedy)
+
+
+def _one_line(text: str) -> str:
+    """Names that are quoted may hold line breaks and worse; they are shown, not obeyed."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def _user_error(what: str, where: str, expected: str, remedy: str) -> UserError:
+    return UserError(what, where=where, expected=expected, remedy=remedy)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

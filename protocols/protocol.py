@@ -1,85 +1,65 @@
-"""What a protocol is: a question put to a cohort, its folds, and what decides the rank."""
+"""What a protocol is: a question put to the cohorts of a task, its folds, and what decides the rank."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
-from protocols.cohorts.store import CohortStore
-from protocols.contract import RowArray
+from protocols.contract import Card
+from protocols.metric import Metric
+from protocols.splits import Split
 
-
-@dataclass(frozen=True)
-class GeneChoice:
-    """Which genes are predicted: every measured one, or the ``top_mean`` by mean expression on training rows."""
-
-    top_mean: int | None = None
-
-
-@dataclass(frozen=True)
-class SplitSettings:
-    """Numbers that a split depends on; they are part of the split's hash."""
-
-    crop_um: float
-    seed: int = 0
-    blocks: int = 4
-    genes: GeneChoice = GeneChoice()
-    max_train_units: int | None = None
-    min_units: int = 40
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One train/test partition. Folds of one ``group`` share one pre-training set: the union of their trains.
-
-    ``train`` and ``test`` are sorted row numbers of the cohort. ``genes`` are chosen from training rows alone.
-    """
-
-    name: str
-    group: str
-    train: RowArray
-    test: RowArray
-    genes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Exclusion:
-    """Something of the cohort that the protocol does not use, and why."""
-
-    what: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Split:
-    """Everything a protocol decides about who is trained on and who is tested; no folds: it cannot be asked here."""
-
-    folds: tuple[Fold, ...]
-    excluded: tuple[Exclusion, ...] = ()
-
-    def groups(self) -> dict[str, list[Fold]]:
-        """Folds by group, both in order of first appearance."""
-        found: dict[str, list[Fold]] = {}
-        for fold in self.folds:
-            found.setdefault(fold.group, []).append(fold)
-        return found
-
-
-Disjoint = Literal["patient", "cancer"]
+SplitFunction = Callable[..., Split]
+"""(store, settings of the task, seed) -> the split; a function, or a :class:`protocols.task.Part` that names one."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """A question. A change that moves a score raises ``version``."""
+    """A question, one file each in ``protocols/questions`` (or a third party's). A change that moves a score raises
+    ``version``.
+
+    ``metrics``: the headline first, then what else a board shows. ``disjoint``: what training and test may never share
+    besides pixels; the audit checks it. ``split``: None where ``answered_by`` names the protocol whose fits answer this
+    one. ``controls``: cards of controls that read the truth and are therefore made where scores are, not by a model.
+    ``place``: boards are shown in this order, and by name within it.
+    """
 
     name: str
     version: str
+    task: str
     title: str
     question: str
-    split: Callable[[CohortStore, SplitSettings], Split]
     source: str
-    disjoint: tuple[Disjoint, ...]
-    """What training and test may never share, besides pixels: checked by the audit."""
-    target: str = "log1p of counts scaled to 10,000 per unit, over the slide's whole panel"
-    headline: str = "pearson_per_slide"
+    target: str
+    metrics: tuple[Metric, ...]
+    split: SplitFunction | None = None
+    disjoint: tuple[str, ...] = ("patient",)
+    answered_by: str = ""
+    controls: tuple[Card, ...] = ()
+    place: int = 100
+
+    @property
+    def headline(self) -> Metric:
+        return self.metrics[0]
+
+    def metric(self, key: str) -> Metric:
+        """The metric of that key; an unknown one fails with the nearest."""
+        from protocols.errors import look_up
+
+        return look_up(key, {one.key: one for one in self.metrics}, kind="metric", where=f"protocol {self.name}")
+
+
+@dataclass(frozen=True)
+class Board:
+    """One leaderboard: a protocol on one cohort (or on a part of it that is asked by itself, as one stain is).
+
+    ``fits``: name of the board whose fits answer this one (its own name, but for a protocol that is ``answered_by``
+    another); ``cohort`` is where the truth is, ``fitted_on`` where models learn.
+    """
+
+    protocol: str
+    name: str
+    cohort: str
+    fitted_on: str
+    part: Any = ""

@@ -1,19 +1,23 @@
-"""What scoring writes and reports read: one record per cell of the matrix protocol x model."""
+"""What scoring writes and reports read: one record per cell of the matrix."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from protocols.errors import UserError
+from protocols.metric import Metric
+from protocols.sealed import read_seal
 
 RECORD_FILE = "record.json"
 UNITS_FILE = "units.parquet"
 MAPS_FILE = "maps.parquet"
 AVERAGE = "average"
-"""The board of a survival protocol that shows the mean over cohorts."""
+"""The board that shows the mean over cohorts."""
+ADDS_UP = ("n_patients", "n_slides", "n_cells", "n_events", "n_folds")
+"""Counts of a record's cohort that add up over cohorts of different people; those of genes and features do not."""
 
 
 @dataclass(frozen=True)
@@ -26,29 +30,20 @@ class Interval:
     n_patients: int
 
 
+Status = Literal["scored", "skipped"]
+KIND = "record"
+
+
 @dataclass(frozen=True)
 class ScoreRecord:
-    """One protocol x one model, complete enough to be compared without the predictions.
+    """One board x one model x one training seed, complete enough to be compared without the predictions.
 
-    ``per_patient`` holds the headline metric of each patient (the unit of every interval and test);
-    ``per_gene`` one row a gene: gene, pearson (mean over units), reachable (None off the phantom),
-    visible_share (None off the phantom), n_units; ``biology`` one row a slide. The per-fold, per-slide,
-    per-gene values stand beside it in ``units.parquet``; truth and prediction of one marker per slide in
-    ``maps.parquet`` (slide, gene, x_um, y_um, truth, predicted).
-
-    A survival record (``task``) is one model on one cohort, named by ``board``; the board ``average`` is the mean over
-    cohorts. Its headline, the mean over folds of Harrell's C, is no mean over patients: ``replicates`` holds its value
-    in each patient resample, the same resamples for every model of a cohort, and ``survival`` what
-    :class:`protocols.survival.scoring.SurvivalScores` says beyond the summary. ``units.parquet`` then has fold,
-    patient, time, event, risk.
-
-    A record of bulk expression (task ``bulk``) is one model on one cohort of ``tcga_expression``, with ``replicates``
-    likewise, or on all sections of ``gbm_spatial``, with ``per_patient``; ``bulk`` holds what
-    :class:`protocols.bulk.scoring.BulkScores` or :class:`protocols.spatial.scoring.SpatialScores` says beyond the
-    summary, and ``section_<name>.parquet`` stands beside a spatial record: the maps of a section.
-
-    A record of virtual staining (task ``image``) is one model on one marker of one cohort, with ``per_patient`` PSNR;
-    ``image`` holds H-scores, and ``samples.npy`` beside it a few tiles: H&E, IHC, answer.
+    Intervals and ranks come from ``per_patient`` (the headline of each patient, the unit of every interval and test)
+    or, where the headline is no mean over patients, from ``replicates``: its value in each patient resample, the same
+    resamples for every model of a board. ``per_gene`` has one row a gene: gene, pearson, reachable and visible_share
+    (None off the phantom). ``metrics``: what the summary's numbers are, as :class:`protocols.metric.Metric`, the
+    headline first, copied from the protocol when it was scored. ``details`` is what the task's own figures and notices
+    read; the task's score file says what it holds. Per-unit values stand beside the record in ``units.parquet``.
     """
 
     protocol: str
@@ -56,7 +51,7 @@ class ScoreRecord:
     protocol_title: str
     model: str
     kind: str
-    status: str  # "scored" or "skipped"
+    status: str
     reason: str
     card: dict[str, Any]
     weights: list[dict[str, Any]]
@@ -71,29 +66,36 @@ class ScoreRecord:
     counts: dict[str, int] = field(default_factory=dict)
     per_patient: dict[str, float] = field(default_factory=dict)
     per_gene: list[dict[str, Any]] = field(default_factory=list)
-    biology: list[dict[str, Any]] = field(default_factory=list)
     excluded: list[dict[str, str]] = field(default_factory=list)
     task: str = "expression"
     board: str = ""
     replicates: list[float] = field(default_factory=list)
-    survival: dict[str, Any] = field(default_factory=dict)
-    bulk: dict[str, Any] = field(default_factory=dict)
-    image: dict[str, Any] = field(default_factory=dict)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    place: int = 100
+    notes: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write ``record.json`` into a folder that is being sealed."""
+        (folder / RECORD_FILE).write_text(self.to_json(), encoding="utf-8")
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"
 
+    @property
+    def typed_metrics(self) -> tuple[Metric, ...]:
+        """The headline first."""
+        return tuple(Metric(**one) for one in self.metrics)
+
     @classmethod
     def read(cls, folder: Path) -> ScoreRecord:
+        """The record of a sealed folder, verified with all that stands beside it."""
+        read_seal(folder, KIND, remedy="score the predictions again")
         path = folder / RECORD_FILE
         try:
-            fields = json.loads(path.read_text())
+            fields = json.loads(path.read_text(encoding="utf-8"))
             fields["headline"] = Interval(**fields["headline"])
             return cls(**fields)
-        except FileNotFoundError:
-            raise UserError(
-                "no score record", where=path, expected="a scored cell", remedy="run `dvc repro` first"
-            ) from None
         except (json.JSONDecodeError, TypeError, KeyError) as error:
             raise UserError(
                 f"unreadable score record ({error})",

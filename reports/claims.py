@@ -4,76 +4,33 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from protocols.records import AVERAGE, ScoreRecord
+from reports.cells import first_seeds, title_of
 from reports.describe import Cohort, Weights, describe_cohort, describe_weights
+from reports.metrics import BoardMetrics, metrics_of
 
 HEADLINE = "headline"
-_METRICS = {
-    "survival": (
-        (re.compile(r"(ipcw|uno).*c.index|c.index.*(ipcw|uno)"), "uno_mean"),
-        (re.compile(r"c.index"), HEADLINE),
-        (re.compile(r"log.rank p"), "logrank_p"),
-    ),
-    "image": (
-        (re.compile(r"h.score"), "h_score_r"),
-        (re.compile(r"ssim.*global"), "ssim_global"),
-        (re.compile(r"ssim"), "ssim"),
-        (re.compile(r"psnr"), HEADLINE),
-    ),
-    "bulk": (
-        (re.compile(r"well.predicted genes"), "well_predicted"),
-        (re.compile(r"median r of the top"), "top_median_as_published"),
-        (re.compile(r"genes validated externally"), "external_held"),
-        (re.compile(r"pooled"), "pearson_pooled"),
-        (re.compile(r"(mean|per.gene).*(pearson|\br\b)"), HEADLINE),
-    ),
-    "spatial": (
-        (re.compile(r"median emd"), "emd_own_genes"),
-        (re.compile(r"pearson"), HEADLINE),
-    ),
-    "expression": (
-        (re.compile(r"rand|\bari\b"), "ari"),
-        (re.compile(r"\bf1\b"), "rare_f1"),
-        (re.compile(r"pooled.*(pearson|\br\b)|pearson.*pooled"), "pearson_pooled"),
-        (re.compile(r"spearman"), "spearman_per_slide"),
-        (re.compile(r"\bmse\b|mean squared"), "mse_per_slide"),
-        (
-            re.compile(r"(mean|per.slide|per.gene).*pearson|pearson.*(mean|per.slide|per.gene)|^(pearson|pcc|r)$"),
-            HEADLINE,
-        ),
-    ),
-}
-"""What a card's words for a metric mean here; the first match counts, and what matches none is another metric."""
 
 
-MEAN_OF_COHORTS = "mean of cohorts"
-WITHIN_METRIC = ("global window",)
-"""Words behind a comma that belong to the metric and name no cohort."""
-
-
-def answers(metric: str, board: str) -> bool:
-    """Whether a board is the one that a published metric speaks of: of cohort X only X's board, of a mean the average.
-
-    A protocol with a single board answers everything.
-    """
-    if not board:
+def answers(entry: Mapping[str, object], board: str) -> bool:
+    """Whether a board is the one that a published number speaks of: any, the mean of cohorts, or one cohort's."""
+    wanted = str(entry.get("board") or "")
+    if not wanted:
         return True
-    if ", " not in metric or metric.rpartition(", ")[2] in WITHIN_METRIC:
-        return True
-    if MEAN_OF_COHORTS in metric:
+    if wanted == AVERAGE:
         return board == AVERAGE
-    cohort = re.split(r"[^a-z0-9]+", metric.rpartition(", ")[2].lower())[-1]  # "TCGA-BRCA" is BRCA
-    return cohort in re.split(r"[^a-z0-9]+", board.lower())
+    return wanted.lower() in re.split(r"[^a-z0-9]+", board.lower())
 
 
-def measured_key(metric: str, task: str = "expression") -> str | None:
-    """The summary key (or :data:`HEADLINE`) that answers a published metric, or None if nothing here does."""
-    words = metric.lower().replace("_", " ")
-    return next((key for pattern, key in _METRICS[task] if pattern.search(words)), None)
+def measured_key(metric: str, metrics: BoardMetrics) -> str | None:
+    """The summary key (or :data:`HEADLINE`) of a published metric; None if nothing here is what the paper means."""
+    if metric == metrics.key:
+        return HEADLINE
+    return metric if metric in metrics.secondary else None
 
 
 class Status(StrEnum):
@@ -99,6 +56,9 @@ class Claim:
     protocol: str
     task: str
     metric: str
+    words: str
+    board: str
+    is_headline: bool
     published: float
     spread: float | None
     spread_is: str
@@ -119,24 +79,33 @@ def claims_of(record: ScoreRecord) -> tuple[Claim, ...]:
     return tuple(
         _claim(record, entry, record)
         for entry in _published(record)
-        if entry.get("protocol") == record.protocol and answers(str(entry.get("metric", "")), record.board)
+        if entry.get("protocol") == record.protocol and answers(entry, record.board)
     )
 
 
-def all_claims(records: Sequence[ScoreRecord]) -> tuple[Claim, ...]:
-    """Every published number of every card, once, with its measured counterpart where that was run."""
+def all_claims(records: Sequence[ScoreRecord], seed: int) -> tuple[Claim, ...]:
+    """Every published number of every card, once, with its measured counterpart where that was run: of the run's own
+    ``seed``, and of several boards that a number speaks of, of the one that comes nearest to the paper's."""
+    firsts = first_seeds(records, seed)
     cells: dict[tuple[str, str], list[ScoreRecord]] = defaultdict(list)
-    for record in records:
+    for record in firsts:
         cells[record.protocol, record.model].append(record)
     claims: dict[tuple[str, ...], Claim] = {}
-    for record in sorted(records, key=lambda r: (r.model, r.protocol)):
+    for record in sorted(firsts, key=lambda r: (r.model, r.protocol)):
         for entry in _published(record):
-            key = (record.model, *(str(entry.get(name)) for name in ("protocol", "metric", "source", "note", "value")))
+            key = (
+                record.model,
+                *(str(entry.get(name)) for name in ("protocol", "metric", "board", "source", "note", "value")),
+            )
             if key not in claims:
-                own = cells[str(entry.get("protocol")), record.model]
-                cell = next((r for r in own if answers(str(entry.get("metric", "")), r.board)), None)
-                claims[key] = _claim(record, entry, cell)
+                own = [one for one in cells[str(entry.get("protocol")), record.model] if answers(entry, one.board)]
+                found = [_claim(record, entry, cell) for cell in own] or [_claim(record, entry, None)]
+                claims[key] = min(found, key=_distance)
     return tuple(claims[key] for key in sorted(claims))
+
+
+def _distance(claim: Claim) -> tuple[bool, bool, int]:
+    return claim.measured is None, claim.statuses != (Status.COMPARABLE,), len(claim.statuses)
 
 
 def reasons_apart(weights: Weights, cohort: Cohort, source: str) -> tuple[Status, ...]:
@@ -166,10 +135,13 @@ def _claim(owner: ScoreRecord, entry: dict[str, object], cell: ScoreRecord | Non
     spread = entry.get("spread")
     return Claim(
         model=owner.model,
-        title=str(owner.card.get("title") or owner.model),
+        title=title_of(owner),
         protocol=str(entry.get("protocol", "")),
         task=owner.task,
         metric=metric,
+        words=str(entry.get("words") or metric),
+        board=str(entry.get("board") or ""),
+        is_headline=cell is not None and measured_key(metric, metrics_of([cell])) == HEADLINE,
         published=float(str(entry["value"])),
         spread=None if spread is None else float(str(spread)),
         spread_is=str(entry.get("spread_is") or ""),
@@ -185,7 +157,7 @@ def _measure(cell: ScoreRecord | None, metric: str, source: str) -> tuple[float 
         return None, (Status.NOT_RUN,)
     if cell.status == "skipped":
         return None, (Status.SKIPPED,)
-    key = measured_key(metric, cell.task)
+    key = measured_key(metric, metrics_of([cell]))
     if key is None:
         return None, (Status.OTHER_METRIC,)
     measured = cell.headline.mean if key == HEADLINE else cell.summary.get(key)

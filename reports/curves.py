@@ -31,7 +31,7 @@ def curves_of(row: Row) -> dict[str, Any]:
         for curve in row.curves
     ]
     p = row.summary.get("logrank_p")
-    return {"groups": groups, "at_risk": row.survival["at_risk"], "p": None if p is None else p_value(p)}
+    return {"groups": groups, "at_risk": row.details["at_risk"], "p": None if p is None else p_value(p)}
 
 
 def curves_figure(board: Leaderboard) -> Figure | None:
@@ -63,7 +63,7 @@ def _draw(axes: Axes, row: Row) -> None:
         time = np.asarray(curve["time"])
         axes.step(time, curve["survival"], where="post", color=colour, linewidth=1.4)
         axes.fill_between(time, curve["low"], curve["high"], step="post", color=colour, alpha=0.15, linewidth=0)
-    table = row.survival["at_risk"]
+    table = row.details["at_risk"]
     axes.set_xticks(table["times"])
     axes.set_xlim(0, table["times"][-1])
     axes.set_ylim(0, 1.02)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from reports.claims import Claim
+from reports.describe import Cost
 from reports.leaderboard import Leaderboard, Row
-from reports.metrics import METRICS
 from reports.tables import headline_claims, verdict, weights_text
 
 RANK_FIELDS = ("protocol", "board", "model", "kind", "rank", "mean", "low", "high", "patients")
-GENE_FIELDS = ("protocol", "model", "gene", "pearson", "reachable", "visible_share")
+GENE_FIELDS = ("protocol", "board", "model", "gene", "pearson", "reachable", "visible_share")
 
 
 def boards_csv(boards: Sequence[Leaderboard]) -> str:
     """One row a cell of the matrix, with unrounded values; empty where undefined or not measured."""
-    named = [key for task in METRICS for key in METRICS[task].secondary if any(board.task == task for board in boards)]
+    named = list(dict.fromkeys(key for board in boards for key in board.metrics.secondary))
     extra = sorted({key for board in boards for row in board.rows for key in row.summary} - set(named))
     rows = [_flat(board, row, [*named, *extra]) for board in boards for row in board.rows]
     return _csv(list(rows[0]) if rows else [], rows)
@@ -50,7 +50,12 @@ def ranks_csv(boards: Sequence[Leaderboard]) -> str:
 def genes_csv(boards: Sequence[Leaderboard]) -> str:
     """Each gene's Pearson r by each model beside the r that is reachable at best (phantom only)."""
     rows = (
-        {"protocol": board.protocol, "model": row.model, **{key: gene.get(key) for key in GENE_FIELDS[2:]}}
+        {
+            "protocol": board.protocol,
+            "board": board.board,
+            "model": row.model,
+            **{key: gene.get(key) for key in GENE_FIELDS[3:]},
+        }
         for board in boards
         for row in board.rows
         for gene in row.per_gene
@@ -58,13 +63,16 @@ def genes_csv(boards: Sequence[Leaderboard]) -> str:
     return _csv(GENE_FIELDS, rows)
 
 
-def boards_json(boards: Sequence[Leaderboard], claims: Sequence[Claim]) -> str:
+def boards_json(
+    boards: Sequence[Leaderboard], claims: Sequence[Claim], pending: Mapping[str, Sequence[str]] | None = None
+) -> str:
     """Everything that the other outputs show, as one JSON object; single genes are left to ``genes.csv``."""
     content = {
         "leaderboards": [
             {**asdict(replace(board, rows=())), "rows": [_row_json(row) for row in board.rows]} for board in boards
         ],
         "claims": [_claim_json(claim) for claim in claims],
+        "without_records": {key: list(cells) for key, cells in (pending or {}).items()},
     }
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
 
@@ -98,17 +106,16 @@ def _flat(board: Leaderboard, row: Row, keys: Sequence[str]) -> dict[str, Any]:
         "published_spread": claims[0].spread if claims else None,
         "published_source": claims[0].source if claims else "",
         "verdict": verdict(row.claims) if claims else "",
-        "seconds": row.cost.seconds,
-        "peak_memory_mib": row.cost.peak_memory_mib,
-        "peak_gpu_memory_mib": row.cost.peak_gpu_memory_mib,
-        "cells_per_second": row.cost.cells_per_second,
-        "device": row.cost.device or row.device,
+        "device": row.device,
+        "n_seeds": len(row.measured_seeds),
+        "seed_mean": row.spread[0] if row.spread else None,
+        "seed_sd": row.spread[1] if row.spread else None,
     }
 
 
 def _row_json(row: Row) -> dict[str, Any]:
-    fields = {**asdict(replace(row, per_gene=())), "claims": [_claim_json(claim) for claim in row.claims]}
-    del fields["per_gene"]
+    fields = {**asdict(replace(row, per_gene=(), cost=Cost())), "claims": [_claim_json(claim) for claim in row.claims]}
+    del fields["per_gene"], fields["cost"]
     return fields
 
 

@@ -69,7 +69,7 @@ class Cost:
     peak_memory_mib: float | None = None
     peak_gpu_memory_mib: float | None = None
     device: str | None = None
-    cells_per_second: float | None = None
+    units_per_second: float | None = None
 
 
 def describe_weights(records: Sequence[Mapping[str, Any]], *, kind: str = "model") -> Weights:
@@ -132,15 +132,15 @@ def _count(value: object) -> int | None:
 
 
 def read_cost(timings: Path | None, record: ScoreRecord) -> Cost:
-    """Time and memory of one cell from ``<timings>/<protocol>/<model>.json``; all None if there is no such file."""
-    path = timings / record.protocol / f"{record.model}.json" if timings is not None else None
+    """Time and memory of one cell from ``<timings>/<protocol>/<board>/<model>.json``; all None without such a file."""
+    path = timings / record.protocol / record.board / f"{record.model}.json" if timings is not None else None
     if path is None or not path.is_file():
         return Cost()
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         numbers = {
             key: None if fields.get(key) is None else float(fields[key])
-            for key in ("seconds", "peak_memory_mib", "peak_gpu_memory_mib", "cells_per_second")
+            for key in ("seconds", "peak_memory_mib", "peak_gpu_memory_mib", "units_per_second")
         }
         device = fields.get("device_name") or fields.get("device")
         return Cost(device=None if device is None else str(device), **numbers)
@@ -148,6 +148,6 @@ def read_cost(timings: Path | None, record: ScoreRecord) -> Cost:
         raise UserError(
             f"unreadable timing ({error})",
             where=path,
-            expected='an object with "seconds", "peak_memory_mib", "device", "cells_per_second"',
+            expected='an object with "seconds", "peak_memory_mib", "device", "units_per_second"',
             remedy="delete the file or run the cell again",
         ) from error

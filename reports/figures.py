@@ -47,7 +47,7 @@ def write_figures(board: Leaderboard, folder: Path) -> list[Path]:
         figures = (("ranks", ranks_figure(board)), ("genes", genes_figure(board)), ("curves", curves_figure(board)))
         for name, figure in figures:
             if figure is not None:
-                written += [_save(figure, folder / f"{name}_{_safe(board.key)}.{kind}") for kind in ("png", "svg")]
+                written += [_save(figure, folder / f"{name}_{safe(board.key)}.{kind}") for kind in ("png", "svg")]
     return written
 
 
@@ -146,6 +146,6 @@ def _save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _safe(name: str) -> str:
-    """A protocol's name as part of a file's name."""
+def safe(name: str) -> str:
+    """A board's key as part of a file's name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)

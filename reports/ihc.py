@@ -11,12 +11,16 @@ import numpy as np
 
 from protocols.errors import UserError
 from protocols.records import ScoreRecord
+from reports.cells import board_key, title_of
 from reports.figures import COLOURS
+from reports.metrics import best_first, metrics_of
+from reports.tables import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PROTOCOL = "ihc4bc"
+PATCH = "patch"
+"""The unit of boards of virtual staining."""
 SAMPLES_FILE = "samples.npy"
 ACROSS = 5
 """Small multiples of H-scores in a row."""
@@ -24,22 +28,22 @@ MAXIMUM = 300.0
 
 
 def ihc_cells(cells: Sequence[tuple[ScoreRecord, Path]]) -> dict[str, list[tuple[ScoreRecord, Path]]]:
-    """Scored cells by board: the oracle, models by PSNR, controls."""
+    """Scored cells by board key: the oracle, models with the best first, controls."""
     found: dict[str, list[tuple[ScoreRecord, Path]]] = defaultdict(list)
     for record, folder in cells:
-        if record.protocol == PROTOCOL and record.status == "scored":
-            found[record.board].append((record, folder))
-    order = {"oracle": 0, "model": 1, "control": 2}
+        if record.cohort.get("unit") == PATCH and record.status == "scored":
+            found[board_key(record.protocol, record.board)].append((record, folder))
     for board in found.values():
-        board.sort(key=lambda cell: (order.get(cell[0].kind, 1), -(cell[0].headline.mean or 0.0), cell[0].model))
+        board.sort(key=lambda cell: best_first(cell[0]))
     return dict(sorted(found.items()))
 
 
 def grid_figure(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figure | None:
-    """Tiles down; H&E, the scanned IHC and every model's answer across, with PSNR and SSIM over all test tiles."""
+    """Tiles down; H&E, the scanned IHC and every model's answer across, with headline and SSIM over all patients."""
     from matplotlib.figure import Figure
 
     columns: list[tuple[str, Any]] = []
+    titles = ""
     for record, folder in cells:
         path = folder / SAMPLES_FILE
         if not path.exists():
@@ -47,8 +51,10 @@ def grid_figure(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figure
         samples = _samples(path)
         if not columns:
             columns += [("H&E", samples[:, 0]), ("IHC, scanned", samples[:, 1])]
-        psnr, ssim = record.headline.mean or 0.0, record.summary.get("ssim") or 0.0
-        columns.append((f"{_wrapped(record)}\n{psnr:.1f} dB / {ssim:.2f}", samples[:, 2]))
+        first = metrics_of([record]).first
+        titles = f"{first.title} / SSIM"
+        score = f"{number(record.headline.mean, 1)} {first.unit}".strip()
+        columns.append((f"{_wrapped(record)}\n{score} / {number(record.summary.get('ssim'), 2)}", samples[:, 2]))
     if not columns:
         return None
     down, side = len(columns[0][1]), 1.15
@@ -62,7 +68,7 @@ def grid_figure(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figure
             axes.imshow(images[row], interpolation="nearest")
             axes.set_axis_off()
         grid[0, column].set_title(title, fontsize=6.5)
-    figure.suptitle(f"{board}: PSNR / SSIM, mean over patients", x=0.01, ha="left")
+    figure.suptitle(f"{board}: {titles}, mean over patients", x=0.01, ha="left")
     return figure
 
 
@@ -70,7 +76,7 @@ def h_score_grid(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figur
     """H-scores of generated images against labels, a panel a model; first the true image: the pipeline itself."""
     from matplotlib.figure import Figure
 
-    shown = [(record, _points(record, "h_predicted")) for record, _ in cells if record.image.get("patches")]
+    shown = [(record, _points(record, "h_predicted")) for record, _ in cells if record.details.get("patches")]
     shown = [(record, points) for record, points in shown if len(points) > 2]
     if not shown:
         return None
@@ -103,7 +109,7 @@ def h_score_grid(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figur
 
 
 def _points(record: ScoreRecord, side: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    rows = [row for row in record.image.get("patches", []) if row.get("h_reference") is not None]
+    rows = [row for row in record.details.get("patches", []) if row.get("h_reference") is not None]
     pairs = [(row["h_reference"], row[side]) for row in rows if row.get(side) is not None]
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 
@@ -111,7 +117,7 @@ def _points(record: ScoreRecord, side: str) -> np.ndarray[Any, np.dtype[np.float
 def _wrapped(record: ScoreRecord) -> str:
     import textwrap
 
-    return "\n".join(textwrap.wrap(str(record.card.get("title") or record.model), 20)[:2])
+    return "\n".join(textwrap.wrap(title_of(record), 20)[:2])
 
 
 def _samples(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:

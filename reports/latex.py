@@ -9,7 +9,7 @@ from reports.claims import Claim
 from reports.leaderboard import Leaderboard
 from reports.tables import CLAIM_TITLES, MINUS, claim_cells, cohort_text, columns
 
-LEFT_OUT = frozenset({"published", "verdict", "time", "memory"})
+LEFT_OUT = frozenset({"published", "verdict"})
 """Too wide for a page; the claims table has the published numbers."""
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -32,6 +32,7 @@ SPECIAL = {
     "—": "---",
     "·": r"$\cdot$",
     "µ": r"$\mu$",
+    "↓": r"$\downarrow$",
 }
 
 

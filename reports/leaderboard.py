@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from protocols.errors import UserError
-from protocols.records import AVERAGE, RECORD_FILE, Interval, ScoreRecord
+from protocols.records import AVERAGE, Interval, ScoreRecord
+from reports.cells import board_key, by_cell, title_of
 from reports.claims import Claim, claims_of
 from reports.describe import PREDICTIONS_ONLY, Cohort, Cost, Weights, describe_cohort, describe_weights, read_cost
-from reports.metrics import METRICS, TaskMetrics
-from reports.notices import Notice, collect_notices
+from reports.metrics import BoardMetrics, metrics_of
+from reports.notices import Notice, TaskNotices, collect_notices
 from reports.ranking import Detectable, Ranking, rank_models, rank_replicates
-
-DIFFICULTY = ("intra_patient", "inter_patient", "cross_cancer")
-"""Protocols whose difficulty rises in this order; any other protocol follows by name."""
 
 Group = Literal["ranked", "unranked", "reference", "skipped"]
 GROUPS: tuple[Group, ...] = ("ranked", "unranked", "reference", "skipped")
 SAME_DATA = ("cohort", "split")
 """Hashes that must agree between the scored cells of one leaderboard."""
+VERSION = "protocol version"
 
 
 @dataclass(frozen=True)
@@ -47,20 +46,34 @@ class Row:
     counts: dict[str, int]
     per_patient: dict[str, float]
     per_gene: tuple[dict[str, Any], ...]
-    biology: tuple[dict[str, Any], ...]
-    survival: dict[str, Any]
+    details: dict[str, Any]
+    seeds: tuple[tuple[int, float | None], ...]
+    """Scored training seeds and the headline of each; the row itself is of the run's own seed."""
     hashes: dict[str, str]
     libraries: dict[str, str]
 
     @property
     def curves(self) -> list[dict[str, Any]]:
         """Kaplan-Meier curves of the halves by risk; none off survival, or where every risk is the same."""
-        return self.survival.get("curves") or []
+        return self.details.get("curves") or []
+
+    @property
+    def spread(self) -> tuple[float, float] | None:
+        """Mean and standard deviation (n - 1) of the headline over training seeds; None with fewer than two."""
+        known = self.measured_seeds
+        if len(known) < 2:
+            return None
+        mean = sum(known) / len(known)
+        return mean, (sum((value - mean) ** 2 for value in known) / (len(known) - 1)) ** 0.5
+
+    @property
+    def measured_seeds(self) -> list[float]:
+        return [value for _, value in self.seeds if value is not None]
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All models' answers to one protocol, or to one board of it; ``rows`` are in the order in which they are shown."""
+    """All models' answers to one board of a protocol; ``rows`` are in the order in which they are shown."""
 
     protocol: str
     board: str
@@ -69,7 +82,11 @@ class Leaderboard:
     title: str
     profile: str
     cohort: Cohort
+    metrics: BoardMetrics
+    place: int
     rows: tuple[Row, ...]
+    missing: tuple[str, ...]
+    """Cells of the run that are not scored here yet."""
     excluded: tuple[tuple[str, str], ...]
     notices: tuple[Notice, ...]
     ties: tuple[tuple[int, tuple[str, ...]], ...]
@@ -81,12 +98,8 @@ class Leaderboard:
 
     @property
     def key(self) -> str:
-        """The protocol, and behind it the board where there are several; names files and entries."""
-        return f"{self.protocol}-{self.board}" if self.board else self.protocol
-
-    @property
-    def metrics(self) -> TaskMetrics:
-        return METRICS[self.task]
+        """Names files and entries."""
+        return board_key(self.protocol, self.board)
 
     @property
     def secondary(self) -> tuple[str, ...]:
@@ -95,89 +108,90 @@ class Leaderboard:
         return tuple(key for key in known if any(row.summary.get(key) is not None for row in self.rows))
 
 
-def find_cells(scores: Path | Sequence[Path]) -> list[Path]:
-    """Folders of score records: all ``<scores>/<protocol>/<model>/``, or the given ones.
+def build_leaderboards(
+    records: Sequence[ScoreRecord],
+    seed: int,
+    *,
+    timings: Path | None = None,
+    missing: Mapping[str, Sequence[str]] | None = None,
+    task_notices: Mapping[str, TaskNotices] | None = None,
+) -> list[Leaderboard]:
+    """One leaderboard a board, protocols in their own order, an average ahead of what it averages.
 
-    Raises :class:`UserError` if there is none.
+    ``seed`` is the run's own: for the paired bootstrap, and of the records that stand for cells of several training
+    seeds; ``missing``: board key to the cells of the run that have no record yet; ``task_notices``: what each task has
+    to say of a board's records.
     """
-    if not isinstance(scores, Path):
-        return list(scores)
-    folders = sorted(path.parent for path in scores.glob(f"*/*/{RECORD_FILE}"))
-    if not folders:
-        raise UserError(
-            "no score records", where=scores, expected="<protocol>/<model>/record.json", remedy="run `dvc repro` first"
+    found: dict[tuple[str, str], list[list[ScoreRecord]]] = defaultdict(list)
+    for (protocol, board, _), own in by_cell(records, seed).items():
+        found[protocol, board].append(own)
+    boards = [
+        _build(
+            cells, seed, timings, (missing or {}).get(board_key(*key), ()), (task_notices or {}).get(cells[0][0].task)
         )
-    return folders
+        for key, cells in found.items()
+    ]
+    return sorted(boards, key=lambda one: (one.place, one.protocol, one.board != AVERAGE, one.board))
 
 
-def load_records(scores: Path | Sequence[Path]) -> list[ScoreRecord]:
-    """Every record of :func:`find_cells`, sorted by protocol and model."""
-    return [record for record, _ in load_cells(scores)]
+def without_records(boards: Sequence[Leaderboard], missing: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """The missing cells of boards that have no record at all, by board key: none of ``boards`` speaks of them."""
+    there = {board.key for board in boards}
+    return {key: tuple(cells) for key, cells in sorted(missing.items()) if cells and key not in there}
 
 
-def load_cells(scores: Path | Sequence[Path]) -> list[tuple[ScoreRecord, Path]]:
-    """Records and the folders that they were read from, sorted by protocol and model.
-
-    Raises :class:`UserError` if a record is unreadable or two are of the same cell (a copied folder, or predictions
-    handed in under the name of a model of this run).
-    """
-    cells: dict[tuple[str, str, str], tuple[ScoreRecord, Path]] = {}
-    for folder in find_cells(scores):
-        record = ScoreRecord.read(folder)
-        key = (record.protocol, record.board, record.model)
-        if key in cells:
-            raise UserError(
-                f"a second record of {' '.join(filter(None, key[:2]))} x {record.model}",
-                where=folder,
-                expected=f"only the one in {cells[key][1]}",
-                remedy="rename or remove one of them",
-            )
-        cells[key] = (record, folder)
-    return [cells[key] for key in sorted(cells)]
-
-
-def build_leaderboards(records: Sequence[ScoreRecord], seed: int, *, timings: Path | None = None) -> list[Leaderboard]:
-    """One leaderboard a protocol and board, in the order of difficulty, an average ahead of what it averages.
-
-    ``seed`` is for the paired bootstrap.
-    """
-    found: dict[tuple[str, str], list[ScoreRecord]] = defaultdict(list)
-    for record in records:
-        found[record.protocol, record.board].append(record)
-    return [_build(found[key], seed, timings) for key in sorted(found, key=_difficulty)]
-
-
-def _difficulty(key: tuple[str, str]) -> tuple[int, str, bool, str]:
-    protocol, board = key
-    place = DIFFICULTY.index(protocol) if protocol in DIFFICULTY else len(DIFFICULTY)
-    return (place, protocol, board != AVERAGE, board)
-
-
-def _build(records: Sequence[ScoreRecord], seed: int, timings: Path | None) -> Leaderboard:
+def _build(
+    cells: Sequence[list[ScoreRecord]],
+    seed: int,
+    timings: Path | None,
+    missing: Sequence[str],
+    of_task: TaskNotices | None,
+) -> Leaderboard:
+    records = [own[0] for own in cells]
     scored = [record for record in records if record.status == "scored"]
-    _refuse_mixed_data(scored)
-    first = (scored or list(records))[0]
-    measured = [r for r in scored if r.kind == "model" and _is_measured(r)]
-    if any(r.replicates for r in measured):
-        ranking = rank_replicates({r.model: (r.headline.mean or 0.0, r.replicates) for r in measured})
-    else:
-        ranking = rank_models({r.model: r.per_patient for r in measured}, seed=seed)
-    rows = sorted((_row(record, ranking, timings) for record in records), key=_place)
+    _refuse_mixed_data([record for own in cells for record in own if record.status == "scored"])
+    first, metrics = (scored or records)[0], metrics_of([record for own in cells for record in own])
+    ranking = _ranked([record for record in scored if _group(record, metrics) == "ranked"], metrics, seed)
+    made = (_row(own, metrics, ranking, timings) for own in cells)
+    rows = sorted(made, key=lambda row: _place(row, metrics.sign))
     cohort, titles = describe_cohort(first.cohort), {row.model: row.title for row in rows}
     return Leaderboard(
         protocol=first.protocol,
         board=first.board,
         task=first.task,
         version=first.protocol_version,
-        title=(first.protocol_title or first.protocol) + (f": {first.board}" if first.board else ""),
+        title=f"{first.protocol_title or first.protocol}: {first.board}",
         profile=", ".join(sorted({r.profile for r in records} - {PREDICTIONS_ONLY})) or first.profile,
         cohort=cohort,
+        metrics=metrics,
+        place=first.place,
         rows=tuple(rows),
+        missing=tuple(missing),
         excluded=tuple(sorted({(e.get("what", ""), e.get("reason", "")) for r in records for e in r.excluded})),
-        notices=collect_notices(scored or list(records), cohort),
+        notices=collect_notices(scored or records, cohort, missing=missing, of_task=of_task),
         ties=tuple((rank, tuple(titles[model] for model in models)) for rank, models in ranking.ties),
         detectable=_titled(ranking.detectable, titles),
     )
+
+
+def _ranked(measured: Sequence[ScoreRecord], metrics: BoardMetrics, seed: int) -> Ranking:
+    if any(record.replicates for record in measured):
+        means = {record.model: (record.headline.mean or 0.0, record.replicates) for record in measured}
+        return rank_replicates(means, sign=metrics.sign)
+    return rank_models({record.model: record.per_patient for record in measured}, seed=seed, sign=metrics.sign)
+
+
+def placed(board: Leaderboard, record: ScoreRecord) -> str:
+    """Where a record stands on its board, with controls and ceiling beside it, as lines for the terminal."""
+    lines = []
+    for row in board.rows:
+        if row.group == "skipped" or row.headline.mean is None:
+            continue
+        mark = "->" if row.model == record.model else "  "
+        rank = str(row.rank) if row.rank is not None else row.kind
+        ends = "" if row.headline.low is None else f"  {row.headline.low:.3f} to {row.headline.high:.3f}"
+        lines.append(f"{mark} {rank:>8}  {row.title:<44} {row.headline.mean:.3f}{ends}")
+    return "\n".join(lines)
 
 
 def _titled(found: Detectable | None, titles: Mapping[str, str]) -> Detectable | None:
@@ -185,41 +199,46 @@ def _titled(found: Detectable | None, titles: Mapping[str, str]) -> Detectable |
 
 
 def _refuse_mixed_data(scored: Sequence[ScoreRecord]) -> None:
-    """Ranks compare answers to one question: other data or another split is another question."""
-    for name in SAME_DATA:
-        seen: Mapping[str, str] = {r.hashes[name]: r.model for r in scored if name in r.hashes}
+    """Ranks compare answers to one question: other data, another split or another version is another question."""
+    for name in (*SAME_DATA, VERSION):
+        told = ({**record.hashes, VERSION: record.protocol_version}.get(name) for record in scored)
+        seen = {value: record for value, record in zip(told, scored, strict=True) if value is not None}
         if len(seen) > 1:
-            one, two, *_ = sorted(seen.values())
+            several = len({record.model for record in seen.values()}) < len(seen)
+            names = sorted(repr(r.model) + (f" (seed {r.seed})" if several else "") for r in seen.values())
             raise UserError(
-                f"{one!r} and {two!r} were scored on a different {name}",
-                where=" ".join(filter(None, (scored[0].protocol, scored[0].board))),
-                expected=f"one {name} hash in a leaderboard",
+                f"{names[0]} and {names[1]} were scored on a different {name}",
+                where=f"{scored[0].protocol} {scored[0].board}",
+                expected=f"one {name} in a leaderboard",
                 remedy="run `dvc repro` to predict and score all models anew",
             )
 
 
-def _is_measured(record: ScoreRecord) -> bool:
-    return record.headline.mean is not None and bool(record.per_patient or record.replicates)
-
-
-def _group(record: ScoreRecord) -> Group:
+def _group(record: ScoreRecord, metrics: BoardMetrics) -> Group:
     if record.status != "scored":
         return "skipped"
     if record.kind != "model":
         return "reference"
-    return "ranked" if _is_measured(record) else "unranked"
+    measured = record.headline.mean is not None and bool(record.per_patient or record.replicates)
+    return "ranked" if measured and metrics.ranks else "unranked"
 
 
-def _row(record: ScoreRecord, ranking: Ranking, timings: Path | None) -> Row:
-    group = _group(record)
-    reason = record.reason or ("the headline is undefined" if group == "unranked" else "")
+def _why_unranked(record: ScoreRecord, metrics: BoardMetrics) -> str:
+    if record.headline.mean is None:
+        return "the headline is undefined"
+    return "the headline only describes" if not metrics.ranks else "no value by patient or resample to rank by"
+
+
+def _row(own: Sequence[ScoreRecord], metrics: BoardMetrics, ranking: Ranking, timings: Path | None) -> Row:
+    record = own[0]
+    group = _group(record, metrics)
     return Row(
         model=record.model,
-        title=str(record.card.get("title") or record.model),
+        title=title_of(record),
         kind=record.kind,
         group=group,
         rank=ranking.ranks[record.model] if group == "ranked" else None,
-        reason=reason,
+        reason=record.reason or (_why_unranked(record, metrics) if group == "unranked" else ""),
         headline=record.headline,
         summary=record.summary,
         weights=describe_weights(record.weights, kind=record.kind),
@@ -232,19 +251,19 @@ def _row(record: ScoreRecord, ranking: Ranking, timings: Path | None) -> Row:
         counts=record.counts,
         per_patient=dict(sorted(record.per_patient.items())),
         per_gene=tuple(sorted(record.per_gene, key=lambda row: str(row.get("gene", "")))),
-        biology=tuple(record.biology),
-        survival=record.survival,
+        details=record.details,
+        seeds=tuple(sorted((one.seed, one.headline.mean) for one in own if one.status == "scored")),
         hashes=record.hashes,
         libraries=record.libraries,
     )
 
 
-def _place(row: Row) -> tuple[int, int, int, float, str]:
+def _place(row: Row, sign: int) -> tuple[int, int, int, float, str]:
     mean = row.headline.mean
     return (
         GROUPS.index(row.group),
         row.rank or 0,
         0 if row.kind == "oracle" else 1,
-        float("inf") if mean is None else -mean,
+        float("inf") if mean is None else -sign * mean,
         row.model,
     )

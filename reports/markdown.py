@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from reports.claims import Claim
 from reports.leaderboard import Leaderboard, Row
-from reports.tables import CLAIM_TITLES, claim_cells, cohort_text, columns, counted, tie_lines
+from reports.tables import CLAIM_TITLES, NOTHING, claim_cells, cohort_text, columns, counted, tie_lines
 
 
-def markdown(boards: Sequence[Leaderboard], claims: Sequence[Claim]) -> str:
-    """The whole report: one section a protocol, then the published claims."""
+def markdown(
+    boards: Sequence[Leaderboard], claims: Sequence[Claim], pending: Mapping[str, Sequence[str]] | None = None
+) -> str:
+    """The whole report: one section a board, the boards that have no record yet, then the published claims."""
     parts = ["# Leaderboards"]
+    parts += [] if boards else [NOTHING]
     for board in boards:
         parts += _section(board)
+    if pending:
+        parts += ["## Not scored yet", _list((key, ", ".join(cells)) for key, cells in pending.items())]
     parts += ["## Published claims"]
     parts += [table(CLAIM_TITLES, map(claim_cells, claims)) if claims else "No card states a published number."]
     return "\n\n".join(parts) + "\n"
@@ -40,7 +45,7 @@ def _section(board: Leaderboard) -> list[str]:
     parts = [
         f"## {escape(board.title)}",
         f"Protocol `{board.protocol}` version {escape(board.version)} · profile {escape(board.profile)} · "
-        f"cohort {escape(cohort_text(board.cohort))}. Headline: {board.metrics.means}.",
+        f"cohort {escape(cohort_text(board.cohort))}. Headline: {escape(board.metrics.means)}.",
     ]
     parts += [f"> **{notice.level.capitalize()}:** {escape(notice.text)}" for notice in board.notices]
     shown = [row for row in board.rows if row.group != "skipped"]

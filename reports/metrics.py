@@ -1,127 +1,100 @@
-"""What a task's leaderboards show: the headline and the secondary metrics, in words."""
+"""What a board's numbers are: headline and secondary metrics, as the protocol declared them when it was scored."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-Form = Literal["number", "p", "count"]
-
-
-@dataclass(frozen=True)
-class Secondary:
-    """One more column, by its key in a record's summary."""
-
-    title: str
-    hint: str
-    form: Form = "number"
+from protocols.errors import UserError
+from protocols.metric import Metric
+from protocols.records import ScoreRecord
 
 
 @dataclass(frozen=True)
-class TaskMetrics:
-    """``axis``: the headline as a plot's axis names it; ``nothing``: its value for a model without insight."""
+class BoardMetrics:
+    """``first`` is the headline, which ranks; ``secondary``: the others by key, in the order of their columns."""
 
-    headline: str
-    means: str
-    axis: str
-    nothing: float
-    secondary: dict[str, Secondary]
+    first: Metric
+    secondary: dict[str, Metric]
+
+    @property
+    def headline(self) -> str:
+        return headed(self.first)
+
+    @property
+    def means(self) -> str:
+        """In one line, with the direction where it is not the usual one."""
+        return (
+            self.first.hint
+            + {True: "", False: "; lower is better", None: "; describes only, so nothing is ranked"}[
+                self.first.higher_is_better
+            ]
+        )
+
+    @property
+    def axis(self) -> str:
+        return self.first.axis
+
+    @property
+    def nothing(self) -> float:
+        """Where the axis stands: the headline of a model without insight."""
+        return self.first.nothing or 0.0
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better (or where nothing is), -1 where less is."""
+        return -1 if self.first.higher_is_better is False else 1
+
+    @property
+    def ranks(self) -> bool:
+        """Whether one value is better than another at all."""
+        return self.first.higher_is_better is not None
+
+    @property
+    def key(self) -> str:
+        return self.first.key
 
 
-METRICS: dict[str, TaskMetrics] = {
-    "expression": TaskMetrics(
-        headline="Pearson r",
-        means="Pearson r per gene, mean over genes and slides",
-        axis="Pearson r",
-        nothing=0.0,
-        secondary={
-            "pearson_pooled": Secondary("Pooled r", "all test cells of all slides together, so offsets enter"),
-            "spearman_per_slide": Secondary("Spearman", "rank correlation per gene, mean over genes and slides"),
-            "mse_per_slide": Secondary("MSE", "mean squared error of log-normalised expression"),
-            "ari": Secondary("ARI", "adjusted Rand index between clusters of predictions and of truth"),
-            "rare_f1": Secondary("Rare F1", "F1 score of the rare cell type"),
-            "pearson_invisible_genes": Secondary(
-                "Invisible r", "Pearson r of genes that leave no trace in morphology: an honest model is at zero"
-            ),
-        },
-    ),
-    "survival": TaskMetrics(
-        headline="C-index",
-        means="Harrell's C within each fold, mean over folds",
-        axis="C-index",
-        nothing=0.5,
-        secondary={
-            "harrell_sd": Secondary("SD", "population standard deviation over folds, as MCAT prints it"),
-            "harrell_pooled": Secondary(
-                "Pooled C", "all folds' test patients together, so offsets between folds enter"
-            ),
-            "uno_mean": Secondary("Uno C", "C-index with weights for censoring (IPCW), mean over folds"),
-            "brier_integrated": Secondary("Brier", "integrated Brier score: lower is better; of models with curves"),
-            "auc_mean": Secondary("AUC(t)", "cumulative/dynamic AUC, averaged over time"),
-            "logrank_p": Secondary("Log-rank p", "halves by median risk of each fold; descriptive, uncorrected", "p"),
-        },
-    ),
-    "bulk": TaskMetrics(
-        headline="Pearson r",
-        means="Pearson r per gene over a fold's patients, mean over folds and genes",
-        axis="Pearson r",
-        nothing=0.0,
-        secondary={
-            "well_predicted": Secondary(
-                "Well predicted", "genes: r > 0, p < .05, better than the untrained twin (p < .05, BH < .2)", "count"
-            ),
-            "top_median": Secondary("Top r", "median r of the top genes, chosen on patients of the training side"),
-            "top_median_as_published": Secondary(
-                "Top r, as published", "median r of the top genes, chosen on the very test data that it is taken on"
-            ),
-            "pearson_pooled": Secondary("Pooled r", "all folds joined, as published: the train mean falls below zero"),
-            "pearson_pooled_slides": Secondary("Pooled r, slides", "joined, with slides as units: as published"),
-            "rmse": Secondary("RMSE", "root mean squared error of log2(v + 1), mean over genes: lower is better"),
-            "external_pearson": Secondary("External r", "mean of the five models on another cohort's patients"),
-            "external_held_share": Secondary(
-                "Held", "share of well-predicted genes that are well predicted in the external cohort, too"
-            ),
-            "pearson_invisible_genes": Secondary(
-                "Invisible r", "Pearson r of genes that leave no trace on slides: an honest model is at zero"
-            ),
-        },
-    ),
-    "spatial": TaskMetrics(
-        headline="Pearson r of maps",
-        means="Pearson r between percentile maps, mean over genes, then over patients",
-        axis="Pearson r of maps",
-        nothing=0.0,
-        secondary={
-            "beyond_shifts": Secondary(
-                "Beyond shifts", "share of maps whose r exceeds 95 % of toroidal shifts of the prediction; chance: .05"
-            ),
-            "ssim_of_maps": Secondary("SSIM", "structural similarity of maps"),
-            "emd_median": Secondary(
-                "EMD",
-                "Earth Mover's Distance over the root of the tiles, median over genes: lower is nearer, but a "
-                "constant map is near, too",
-            ),
-            "emd_own_genes": Secondary("EMD, own genes", "as published: each model on its own best genes on slides"),
-            "emd_by_width": Secondary("EMD by width", "as released: divided by the width of the grid"),
-            "subtype_kappa": Secondary("Subtypes κ", "Cohen's kappa of each tile's meta-module"),
-        },
-    ),
-    "image": TaskMetrics(
-        headline="PSNR (dB)",
-        means="Peak signal-to-noise ratio over 8-bit RGB (range 255), mean over a patient's tiles, then over patients",
-        axis="PSNR (dB)",
-        nothing=0.0,
-        secondary={
-            "ssim": Secondary("SSIM", "structural similarity, 7 x 7 windows, as scikit-image's default"),
-            "ssim_global": Secondary("SSIM, global", "one window an image: the form that PAST prints"),
-            "psnr_shift": Secondary("PSNR, shifts", "the best over small whole-pixel shifts, on the central pixels"),
-            "ssim_shift": Secondary("SSIM, shifts", "the best over small whole-pixel shifts, on the central pixels"),
-            "psnr_registered": Secondary("PSNR, registered", "against the IHC on the H&E's own grid; phantoms only"),
-            "h_score_r": Secondary("H-score r", "Pearson r of patches' H-scores with the labels"),
-            "h_score_bias": Secondary("H-score bias", "mean of image minus label, on the scale 0 to 300"),
-            "h_score_pipeline_r": Secondary(
-                "Pipeline r", "the same for the true image: what the H-score pipeline itself can reach"
-            ),
-        },
-    ),
-}
+def headed(metric: Metric) -> str:
+    """The metric's name at the head of a column: an arrow marks those of which less is better."""
+    return f"{metric.axis} ↓" if metric.higher_is_better is False else metric.axis
+
+
+KINDS = {"oracle": 0, "model": 1, "control": 2}
+
+
+def best_first(record: ScoreRecord) -> tuple[int, float, str]:
+    """A key that sorts the cells of a figure: the oracle, models by the headline's own direction, controls."""
+    mean, sign = record.headline.mean, metrics_of([record]).sign
+    return KINDS.get(record.kind, KINDS["model"]), float("inf") if mean is None else -sign * mean, record.model
+
+
+def metrics_of(records: Sequence[ScoreRecord]) -> BoardMetrics:
+    """The metrics of one board's records.
+
+    Raises :class:`UserError` where a record names none, or where two were scored by another headline: they can stand
+    in no common order.
+    """
+    first, *others = (_typed(record) for record in records)
+    for other in others:
+        if (other[0].key, other[0].higher_is_better) != (first[0].key, first[0].higher_is_better):
+            raise UserError(
+                f"records with the headlines {first[0].key} and {other[0].key}"
+                + (", of two directions" if first[0].key == other[0].key else ""),
+                where=f"{records[0].protocol} {records[0].board}",
+                expected="one headline, one way better",
+                remedy="run `dvc repro` to score all models anew",
+            )
+    longest = max((first, *others), key=len)
+    return BoardMetrics(longest[0], {one.key: one for one in longest[1:]})
+
+
+def _typed(record: ScoreRecord) -> tuple[Metric, ...]:
+    if not record.metrics:
+        raise UserError(
+            f"a record of {record.model} without metrics",
+            where=f"{record.protocol} {record.board}",
+            expected="the protocol's metrics, the headline first",
+            remedy="score the predictions again",
+        )
+    return record.typed_metrics

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,28 +10,35 @@ from protocols.metrics.bootstrap import UNRELIABLE_BELOW
 from protocols.records import ScoreRecord
 from reports.describe import PREDICTIONS_ONLY, Cohort, describe_weights
 
-FEW_EVENTS = 100
-"""Events below which a C-index has a standard error of about 0.03 or more."""
-ROUNDING = 1e-9
+Level = Literal["warning", "note"]
+TaskNotices = Callable[[Sequence[ScoreRecord]], Sequence[tuple[Level, str]]]
 
 
 @dataclass(frozen=True)
 class Notice:
     """One thing to know; ``warning`` limits what the numbers may be used for, ``note`` explains."""
 
-    level: Literal["warning", "note"]
+    level: Level
     text: str
 
 
-def collect_notices(records: Sequence[ScoreRecord], cohort: Cohort) -> tuple[Notice, ...]:
-    """All notices of one leaderboard, warnings first. ``records`` are its scored cells (or all, if none is scored)."""
+def collect_notices(
+    records: Sequence[ScoreRecord],
+    cohort: Cohort,
+    *,
+    missing: Sequence[str] = (),
+    of_task: TaskNotices | None = None,
+) -> tuple[Notice, ...]:
+    """All notices of one leaderboard, warnings first. ``records`` are its scored cells (or all, if none is scored);
+    ``missing``: listed models without a record; ``of_task``: what the task itself has to say of such records."""
     notices = [
         _about_meaning(records, cohort),
         _about_patients(records),
         _about_identity(cohort),
         _about_profiles(records),
-        *_about_follow_up(records, cohort),
-        *_about_maps(records),
+        _about_missing(missing),
+        *(Notice(level, text) for level, text in (of_task(records) if of_task else ())),
+        *(Notice("warning", f"{r.card.get('title') or r.model}: {note}") for r in records for note in r.notes),
     ]
     if not any(r.kind == "model" and r.status == "scored" for r in records):
         notices.append(Notice("warning", "No model has been scored: there is nothing to rank."))
@@ -84,44 +91,10 @@ def _about_identity(cohort: Cohort) -> Notice | None:
     )
 
 
-def _about_follow_up(records: Sequence[ScoreRecord], cohort: Cohort) -> list[Notice]:
-    if not records or records[0].task != "survival":
-        return []
-    notices = [
-        Notice(
-            "note",
-            "Log-rank p-values describe the curves: the folds' training patients overlap and many models are looked "
-            "at, so they are no tests. Ranks come from paired resampling of patients.",
-        )
-    ]
-    if cohort.events is not None and cohort.events < FEW_EVENTS:
-        notices.append(Notice("warning", f"Only {cohort.events} events: differences between models are mostly noise."))
-    return notices
-
-
-def _about_maps(records: Sequence[ScoreRecord]) -> list[Notice]:
-    """Where a constant map has a smaller Earth Mover's Distance than a model, the distance must not be read alone."""
-    if not records or records[0].task != "spatial":
-        return []
-    constant = [r for r in records if r.kind == "control" and r.counts.get("constant_maps") and _says_nothing(r)]
-    distance = constant[0].summary.get("emd_median") if constant else None
-    models = [r.summary.get("emd_median") for r in records if r.kind == "model"]
-    known = [value for value in models if value is not None]
-    if distance is None or not known:
-        return []
-    nearer = sum(value > distance for value in known)
-    return [
-        Notice(
-            "warning" if nearer else "note",
-            f"A constant map has an Earth Mover's Distance of {distance:.3f}; {nearer} of {len(known)} models lie "
-            "farther from the truth than that. Maps are ranked by Pearson r.",
-        )
-    ]
-
-
-def _says_nothing(record: ScoreRecord) -> bool:
-    """Pearson r of a constant map is 0 up to rounding: percentile scores are float64, and their mean is not exact."""
-    return record.headline.mean is not None and abs(record.headline.mean) < ROUNDING
+def _about_missing(missing: Sequence[str]) -> Notice | None:
+    if not missing:
+        return None
+    return Notice("note", f"Not scored yet: {', '.join(missing)}.")
 
 
 def _about_profiles(records: Sequence[ScoreRecord]) -> Notice | None:

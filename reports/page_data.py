@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.curves import curves_of
-from reports.leaderboard import DIFFICULTY, Leaderboard, Row
+from reports.leaderboard import Leaderboard, Row
 from reports.tables import columns
 
 MOST_GENES = 1500
@@ -16,12 +16,15 @@ COLOUR_STOPS = 33
 
 
 def page_data(
-    boards: Sequence[Leaderboard], maps: Mapping[str, list[dict[str, Any]]], short: Mapping[str, str]
+    boards: Sequence[Leaderboard],
+    maps: Mapping[str, list[dict[str, Any]]],
+    short: Mapping[str, str],
+    staircases: Sequence[Sequence[Leaderboard]] = (),
 ) -> dict[str, Any]:
     """Everything that the page's script reads, as JSON values."""
     return {
         "boards": [{**_board(b, maps.get(b.key, [])), "short": short[b.key]} for b in boards],
-        "staircase": [b.protocol for b in boards if b.protocol in DIFFICULTY],
+        "staircases": [[board.key for board in steps] for steps in staircases],
         "viridis": viridis(),
     }
 
@@ -46,6 +49,7 @@ def _board(board: Leaderboard, maps: list[dict[str, Any]]) -> dict[str, Any]:
         "protocol": board.key,
         "axis": board.metrics.axis,
         "nothing": board.metrics.nothing,
+        "low_first": [column.key for column in shown if column.low_first],
         "title": board.title,
         "rows": [
             {

@@ -33,19 +33,26 @@ class Ranking:
     detectable: Detectable | None = None
 
 
-def rank_models(per_model: Mapping[str, Mapping[str, float]], *, seed: int) -> Ranking:
-    """Rank models by the paired bootstrap over patients; rank = 1 + the number of significantly better models."""
+def rank_models(per_model: Mapping[str, Mapping[str, float]], *, seed: int, sign: int = 1) -> Ranking:
+    """Rank models by the paired bootstrap over patients; rank = 1 + the number of significantly better models.
+
+    ``sign``: -1 where less is better.
+    """
+    per_model = {model: {p: sign * value for p, value in values.items()} for model, values in per_model.items()}
     ranked = ranks_with_ties(per_model, seed)
     return Ranking({entry.model: entry.rank for entry in ranked}, _ties(ranked), _detectable(ranked, per_model))
 
 
-def rank_replicates(per_model: Mapping[str, tuple[float, Sequence[float]]]) -> Ranking:
+def rank_replicates(per_model: Mapping[str, tuple[float, Sequence[float]]], *, sign: int = 1) -> Ranking:
     """Rank models by a headline that is no mean over patients: ``(value, its value in each patient resample)``.
 
     The resamples are the same for every model, so their differences are paired: a model is better if the 95 % interval
     of its difference leaves out zero. The detectable difference is 2.8 standard errors of the paired difference (80 %
-    power at the 5 % level, normal approximation).
+    power at the 5 % level, normal approximation). ``sign``: -1 where less is better.
     """
+    per_model = {
+        model: (sign * value, [sign * one for one in replicates]) for model, (value, replicates) in per_model.items()
+    }
     models = sorted(per_model)
     better = dict.fromkeys(models, 0)
     for i, a in enumerate(models):
@@ -64,8 +71,9 @@ def rank_replicates(per_model: Mapping[str, tuple[float, Sequence[float]]]) -> R
 
 
 def _differences(a: Sequence[float], b: Sequence[float]) -> NDArray[np.float64]:
-    """Resample by resample. Of unequal numbers (an undefined resample was dropped) nothing is paired: no difference."""
-    return np.subtract(a, b) if len(a) == len(b) else np.zeros(2)
+    """Resample by resample. Of unequal numbers (an undefined resample was dropped) or of fewer than two nothing is
+    paired: no difference."""
+    return np.subtract(a, b) if len(a) == len(b) > 1 else np.zeros(2)
 
 
 def _ties(ranked: Sequence[Ranked]) -> tuple[tuple[int, tuple[str, ...]], ...]:

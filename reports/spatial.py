@@ -12,13 +12,16 @@ import pandas as pd
 from protocols.errors import UserError
 from protocols.records import UNITS_FILE, ScoreRecord
 from protocols.spatial.store import SectionsStore
+from reports.cells import titles_by_model
 from reports.co_expression import co_expression_figure
+from reports.metrics import best_first
 from reports.spatial_page import SCORES, SectionMaps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PROTOCOL = "gbm_spatial"
+TILE = "tile"
+"""The unit of boards of maps."""
 STEPS_A_PERCENT = 2
 """Maps are kept in half percents."""
 MOST_MODELS = 7
@@ -27,25 +30,29 @@ Cells = Sequence[tuple[ScoreRecord, Path]]
 
 
 def spatial_cells(cells: Cells) -> list[tuple[ScoreRecord, Path]]:
-    """The scored cells of the protocol, best first, controls after models."""
-    found = [(record, folder) for record, folder in cells if record.protocol == PROTOCOL and record.status == "scored"]
-    order = {"oracle": 0, "model": 1, "control": 2}
-    return sorted(found, key=lambda cell: (order.get(cell[0].kind, 1), -(cell[0].headline.mean or 0.0), cell[0].model))
+    """The scored cells of boards of maps, best first, controls after models."""
+    found = [
+        (record, folder) for record, folder in cells if record.cohort.get("unit") == TILE and record.status == "scored"
+    ]
+    return sorted(found, key=lambda cell: best_first(cell[0]))
 
 
 def _titled(cells: Cells) -> list[tuple[str, ScoreRecord, Path]]:
     """Cells with the title that names each on the page: where two models share one, with their names behind it."""
-    given = [str(record.card.get("title") or record.model) for record, _ in cells]
-    return [
-        (title if given.count(title) == 1 else f"{title} ({record.model})", record, folder)
-        for title, (record, folder) in zip(given, cells, strict=True)
-    ]
+    titles = titles_by_model([record for record, _ in cells])
+    return [(titles[record.model], record, folder) for record, folder in cells]
 
 
 def section_maps(cells: Cells, sections: Path) -> list[SectionMaps]:
-    """Every section with the genes that all models were scored on; the best predicted genes come first."""
-    found, store = spatial_cells(cells), SectionsStore(sections)
-    return [_section(found, store, number) for number in range(len(store.slides))] if found else []
+    """Every section with the genes that all models were scored on; the best predicted genes come first.
+
+    ``cells``: those of one board, as for :func:`co_expression`.
+    """
+    found = spatial_cells(cells)
+    if not found:  # the sections themselves may not be there yet
+        return []
+    store = SectionsStore(sections)
+    return [_section(found, store, number) for number in range(len(store.slides))]
 
 
 def _section(cells: Cells, store: SectionsStore, number: int) -> SectionMaps:
@@ -82,7 +89,7 @@ def _section(cells: Cells, store: SectionsStore, number: int) -> SectionMaps:
 def co_expression(cells: Cells) -> Figure | None:
     """Truth, oracle and the best models; None without meta-modules."""
     found = [
-        (title, record.kind, record.bulk.get("co_expression")) for title, record, _ in _titled(spatial_cells(cells))
+        (title, record.kind, record.details.get("co_expression")) for title, record, _ in _titled(spatial_cells(cells))
     ]
     listed = [(title, part) for title, kind, part in found if part and kind != "control"][:MOST_MODELS]
     if not listed:
@@ -121,7 +128,7 @@ def _scores(folder: Path, section: str) -> dict[str, dict[str, float | None]]:
 
 def _modules(cells: Cells) -> dict[str, tuple[str, ...]]:
     for record, _ in cells:
-        found = (record.bulk.get("co_expression") or {}).get("modules")
+        found = (record.details.get("co_expression") or {}).get("modules")
         if found:
             return {str(gene): tuple(names) for gene, names in found.items()}
     return {}

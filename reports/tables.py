@@ -6,20 +6,23 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from protocols.metric import Metric
 from protocols.records import Interval
-from reports.claims import HEADLINE, Claim, measured_key
-from reports.describe import Cohort, Cost, Weights
+from reports.claims import Claim
+from reports.describe import Cohort, Weights
 from reports.leaderboard import Leaderboard, Row
-from reports.metrics import Secondary
+from reports.metrics import headed
 from reports.notices import Notice
 
 MISSING = "n/a"
+NOTHING = "Nothing has been scored yet: `dvc repro` predicts and scores what the run's file lists."
 MINUS = "−"
 
 
 @dataclass(frozen=True)
 class Column:
-    """``text`` writes a row's value; ``value`` is what the page sorts by (None sorts last)."""
+    """``text`` writes a row's value; ``value`` is what the page sorts by (None sorts last), low values first where
+    ``low_first``: names, ranks, and numbers of which less is better."""
 
     key: str
     title: str
@@ -27,6 +30,7 @@ class Column:
     value: Callable[[Row], float | str | None]
     numeric: bool = True
     hint: str = ""
+    low_first: bool = False
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -45,28 +49,6 @@ def interval(value: Interval) -> str:
     return f"{number(value.low)} to {number(value.high)}"
 
 
-def duration(seconds: float | None) -> str:
-    if seconds is None:
-        return MISSING
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.1f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-def memory(mib: float | None) -> str:
-    if mib is None:
-        return MISSING
-    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
-
-
-def cost_memory(cost: Cost) -> str:
-    """Peak memory of the process and, where there is one, of the GPU."""
-    gpu = "" if cost.peak_gpu_memory_mib is None else f", GPU {memory(cost.peak_gpu_memory_mib)}"
-    return memory(cost.peak_memory_mib) + gpu
-
-
 def count(value: int | None) -> str:
     """An integer with thin grouping by commas."""
     return MISSING if value is None else f"{value:,}"
@@ -83,7 +65,7 @@ def published_with_source(claims: Sequence[Claim]) -> str:
 
 def headline_claims(claims: Sequence[Claim]) -> tuple[Claim, ...]:
     """The claims about the headline metric; the claims table shows the others too."""
-    return tuple(claim for claim in claims if measured_key(claim.metric, claim.task) == HEADLINE)
+    return tuple(claim for claim in claims if claim.is_headline)
 
 
 def verdict(claims: Sequence[Claim]) -> str:
@@ -106,7 +88,7 @@ def cohort_text(cohort: Cohort) -> str:
 
 
 def device_text(row: Row) -> str:
-    return row.cost.device or row.device or MISSING
+    return row.device or MISSING
 
 
 def rank_text(row: Row) -> str:
@@ -115,37 +97,45 @@ def rank_text(row: Row) -> str:
 
 def columns(board: Leaderboard) -> tuple[Column, ...]:
     """The columns of one leaderboard; secondary metrics that nothing was measured by are left out."""
-
-    def cost(read: Callable[[Cost], float | None]) -> Callable[[Row], float | None]:
-        return lambda row: read(row.cost)
-
+    less = board.metrics.first.higher_is_better is False
     return (
-        Column("rank", "Rank", rank_text, lambda row: row.rank, hint="1 + number of significantly better models"),
-        Column("model", "Model", lambda row: row.title, lambda row: row.title.lower(), numeric=False),
-        Column("mean", board.metrics.headline, lambda row: number(row.headline.mean), lambda row: row.headline.mean),
+        Column("rank", "Rank", rank_text, lambda row: row.rank, hint="1 + number of significantly better models",
+               low_first=True),
+        Column("model", "Model", lambda row: row.title, lambda row: row.title.lower(), numeric=False, low_first=True),
+        Column("mean", board.metrics.headline, lambda row: number(row.headline.mean), lambda row: row.headline.mean,
+               hint=board.metrics.means, low_first=less),
         Column("ci", "95 % CI", lambda row: interval(row.headline), lambda row: row.headline.low,
                hint="percentile bootstrap over patients"),
         Column("n", "Patients", lambda row: count(row.headline.n_patients), lambda row: row.headline.n_patients),
+        *((_seed_column(less),) if any(row.spread for row in board.rows) else ()),
         *(_secondary(key, board.metrics.secondary[key]) for key in board.secondary),
         Column("published", "Published", lambda row: published_with_source(row.claims), _published_value,
                hint="as its paper prints it"),
         Column("verdict", "Verdict", lambda row: verdict(row.claims), lambda row: verdict(row.claims), numeric=False),
         Column("weights", "Weights", lambda row: weights_text(row.weights), lambda row: row.weights.state,
-               numeric=False),
-        Column("time", "Time", lambda row: duration(row.cost.seconds), cost(lambda c: c.seconds),
-               hint="to fit and predict; with the peak memory"),
-        Column("memory", "Memory", lambda row: cost_memory(row.cost), cost(lambda c: c.peak_memory_mib)),
+               numeric=False, low_first=True),
     )  # fmt: skip
 
 
-def _secondary(key: str, metric: Secondary) -> Column:
+def _seed_column(less: bool) -> Column:
+    def text(row: Row) -> str:
+        if row.spread is None:
+            return MISSING
+        return f"{number(row.spread[0])} ± {number(row.spread[1])} ({len(row.measured_seeds)})"
+
+    hint = "mean and standard deviation over training seeds, and how many"
+    return Column("seeds", "Seeds", text, lambda row: row.spread[0] if row.spread else None, hint=hint, low_first=less)
+
+
+def _secondary(key: str, metric: Metric) -> Column:
     write = {"p": p_value, "count": _rounded, "number": number}[metric.form]
     return Column(
         key,
-        metric.title,
+        headed(metric),
         lambda row: write(row.summary.get(key)),
         lambda row: row.summary.get(key),
         hint=metric.hint,
+        low_first=metric.higher_is_better is False or metric.form == "p",
     )
 
 
@@ -206,7 +196,7 @@ def claim_cells(claim: Claim) -> tuple[str, ...]:
     return (
         claim.title,
         claim.protocol,
-        claim.metric,
+        claim.words + (f", {claim.board}" if claim.board else ""),
         published(claim),
         claim.spread_is or "–",
         claim.source + (f" — {claim.note}" if claim.note else ""),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.leaderboard import Leaderboard, Row, build_leaderboards, load_records
-from reports.notices import Notice
-from reports.tables import cohort_text, columns, shared_notices, tie_lines
+from reports.cells import load_records
+from reports.leaderboard import Leaderboard, Row, build_leaderboards, without_records
+from reports.notices import Notice, TaskNotices
+from reports.tables import NOTHING, cohort_text, columns, shared_notices, tie_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 SHOWN = ("rank", "model", "mean", "ci", "n", "weights")
-WIDE = (*SHOWN, "published", "time", "memory")
+WIDE = (*SHOWN, "seeds", "published")
 WIDE_FROM = 120
 """Terminal columns from which the wide set of the table's columns fits."""
 STYLES = {"reference": "dim italic", "skipped": "dim", "unranked": "yellow"}
@@ -24,21 +25,29 @@ def print_leaderboards(
     scores: Path | Sequence[Path],
     *,
     seed: int,
-    timings: Path | None = None,
     page: Path | None = None,
+    missing: Mapping[str, Sequence[str]] | None = None,
+    task_notices: Mapping[str, TaskNotices] | None = None,
     console: Console | None = None,
 ) -> None:
-    """Print one table a protocol from score records; ``page`` is only named, not read."""
+    """Print one table a board from score records, with all that the page says of it; ``page`` is only named, not read.
+
+    ``missing`` and ``task_notices`` as in :func:`reports.leaderboard.build_leaderboards`.
+    """
     from rich.console import Console
     from rich.text import Text
 
     console = console or Console()
-    boards = build_leaderboards(load_records(scores), seed, timings=timings)
+    boards = build_leaderboards(load_records(scores), seed, missing=missing, task_notices=task_notices)
+    if not boards:
+        console.print(Text(NOTHING))
     shared = shared_notices(boards)
     for board in boards:
         _print_board(console, board, shared)
     for notice in shared:
         _print_notice(console, notice)
+    for key, cells in without_records(boards, missing or {}).items():
+        console.print(Text(f"not scored yet: {key}: {', '.join(cells)}", style="dim"))
     if page is not None:
         console.print(Text(f"page: {page}"), soft_wrap=True)
 

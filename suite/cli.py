@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, cast
+from typing import Annotated, NoReturn
 
 import typer
 
 from protocols.errors import UserError
-from suite.features_command import register as register_features
-from suite.ihc.stain_command import stain_slide_command
-from suite.signature_command import signature
-from suite.stage_commands import Name, stage
+from suite.stage_commands import stage
+from suite.tools.features_command import register as register_features
+from suite.tools.signature_command import signature
+from suite.tools.stain_command import stain_slide_command
 
-if TYPE_CHECKING:
-    from protocols.bulk_contract import BulkModel
-    from protocols.image_contract import ImageModel
-    from protocols.survival_contract import SurvivalModel
+Name = Annotated[str, typer.Argument()]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,11 +31,12 @@ register_features(app)
 
 @app.command()
 def report() -> None:
-    """Write the leaderboards again, with predictions handed in since."""
+    """Write the leaderboards of all that is scored so far, with predictions handed in, and say what is not there."""
     from suite.config import read_config
-    from suite.stages import report as stage_module
+    from suite.engine.report import run_report
+    from suite.engine.run import Run
 
-    typer.echo(f"page: {stage_module.run(read_config()).html}")
+    typer.echo(f"page: {run_report(Run(read_config())).html}")
 
 
 @app.command()
@@ -46,93 +44,56 @@ def leaderboards() -> None:
     """Print the leaderboards and the path of the page."""
     from reports.terminal import print_leaderboards
     from suite.config import read_config
-    from suite.places import REPORTS, TIMINGS
-    from suite.stages.report import cells
+    from suite.engine.report import cells, missing, notices
+    from suite.engine.run import Run
+    from suite.places import REPORTS
 
-    config = read_config()
-    print_leaderboards(cells(config), seed=config.seed, timings=TIMINGS, page=REPORTS / "index.html")
+    run = Run(read_config())
+    print_leaderboards(
+        cells(run), seed=run.config.seed, page=REPORTS / "index.html", missing=missing(run), task_notices=notices(run)
+    )
 
 
 @app.command("list")
 def list_known() -> None:
-    """Protocols and models that can be named in params.yaml."""
-    from baselines.registry import BUILTIN, load_model_class
-    from protocols import (
-        BULK,
-        EXPRESSION,
-        IMAGE,
-        SURVIVAL,
-        load_bulk_protocol,
-        load_image_protocol,
-        load_protocol,
-        load_survival_protocol,
-    )
+    """Tasks, protocols, readers, encoders and models that a run's file can name."""
+    from suite.listing import listing
 
-    questions = {name: load_protocol(name).question for name in EXPRESSION}
-    questions |= {name: load_survival_protocol(name).question for name in SURVIVAL}
-    questions |= {name: load_bulk_protocol(name).question for name in BULK}
-    questions |= {name: load_image_protocol(name).question for name in IMAGE}
-    typer.echo("protocols")
-    for name, question in questions.items():
-        typer.echo(f"  {name:<26}{question}")
-    cards = [load_model_class(name, {}, Path.cwd()).card for name in sorted(BUILTIN)]
-    for task in ("expression", "survival", "bulk", "image"):
-        typer.echo(f"models, {task}")
-        for card in cards:
-            if card.task == task:
-                typer.echo(f"  {card.name:<26}{card.title} [{card.kind}]")
+    typer.echo("\n".join(listing()))
 
 
 @app.command("new-model")
 def new_model(
     name: Name,
     folder: Annotated[Path, typer.Option(help="where to put the file")] = Path(),
-    task: Annotated[str, typer.Option(help="expression, survival, bulk or image")] = "expression",
+    task: Annotated[
+        str, typer.Option(help="the task whose protocols it answers; see `slide2omics list`")
+    ] = "expression",
 ) -> None:
     """Write the file that a new model starts from."""
-    from suite.new_model import LISTS, write_new_model
+    from suite.new_model import write_new_model
 
     path = write_new_model(name, folder, task)
     class_name = "".join(word.capitalize() for word in name.split("_"))
     typer.echo(f"wrote {path}\nnext: slide2omics check {path}:{class_name}")
     typer.echo(
-        f"then, in params.yaml: add {name} under {LISTS[task]}, "
-        f"and under adapters `{name}: {path}:{class_name}`; dvc repro"
+        f"then, in params.yaml: add {name} under models, and under adapters `{name}: {path}:{class_name}`; dvc repro"
     )
 
 
 @app.command()
 def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, or file.py:Class")]) -> None:
     """Run the contract tests on a model and say plainly what fails."""
-    from baselines.registry import UNNAMED, load_model_class
-    from suite.bulk_conformance import check_bulk_model
     from suite.config import PARAMS_FILE, read_config
-    from suite.conformance import check_model
-    from suite.ihc_conformance import check_image_model
-    from suite.survival_conformance import check_survival_model
+    from suite.engine.conformance import check as contract_checks
 
-    adapters = dict(read_config().adapters) if PARAMS_FILE.exists() else {}
-    if ":" in model or "@" in model:
-        adapters[UNNAMED] = model
-        model_class = load_model_class(UNNAMED, adapters, Path.cwd())
-        name = model_class.card.name
-    else:
-        model_class, name = load_model_class(model, adapters, Path.cwd()), model
     failed = 0
-    if model_class.card.task == "survival":
-        results = check_survival_model(cast("type[SurvivalModel]", model_class), name)
-    elif model_class.card.task == "bulk":
-        results = check_bulk_model(cast("type[BulkModel]", model_class), name)
-    elif model_class.card.task == "image":
-        results = check_image_model(cast("type[ImageModel]", model_class), name)
-    else:
-        results = check_model(model_class, name)
-    for result in results:
+    for result in contract_checks(model, read_config() if PARAMS_FILE.exists() else None):
         failed += bool(result.problem)
-        typer.echo(f"{'✗' if result.problem else '✓'} {result.check}")
+        typer.echo(f"{'✗' if result.problem else '✓'} {result.check}{f': {result.said}' if result.said else ''}")
         if result.problem:
             typer.echo(f"    {result.problem}")
-    typer.echo(f"{name}: {f'{failed} contract tests fail' if failed else 'conforms'}")
+    typer.echo(f"{model}: {f'{failed} contract tests fail' if failed else 'conforms'}")
     if failed:
         raise typer.Exit(1)
 
@@ -140,60 +101,48 @@ def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, 
 @app.command()
 def score(
     protocol: Name,
-    predictions: Annotated[Path, typer.Option(help="table of answers; `slide2omics units` says for whom")],
+    predictions: Annotated[Path, typer.Option(help="table (or folder) of answers; `slide2omics units` says for whom")],
     model: Annotated[str | None, typer.Option(help="the name it gets on the leaderboard")] = None,
     note: Annotated[str, typer.Option(help="where the predictions come from")] = "",
 ) -> None:
-    """Score predictions made elsewhere and put them on the leaderboard.
+    """Score predictions made elsewhere, say where they would stand, and put them on the leaderboard.
 
-    Columns: slide, cell_id, one a gene (and fold). Of a survival protocol: cohort, fold, patient, risk, optional
-    S(<months>), and model, if there are several. Of tcga_expression: cohort, fold (external cohorts: external), slide
-    or patient, one a gene; of gbm_spatial: section, row, column, one a gene. Of ihc4bc a folder: <cohort>/<marker>/
-    <tile>.png.
+    Nothing is trained but the controls. Columns: of expression slide, cell_id, one a gene (and fold; and cohort, if
+    there are several); of survival cohort, fold, patient, risk, optional S(<months>); of tcga_expression cohort, fold
+    (external cohorts: external), slide or patient, one a gene; of gbm_spatial section, row, column, one a gene; of
+    ihc4bc a folder: <cohort>/<marker>/<tile>.png. A column model, if there are several.
     """
-    from protocols import task_of
     from suite.config import read_config
+    from suite.score_command import score_predictions
 
-    if task_of(protocol) == "survival":
-        from suite.survival.submissions import score_survival_submission
-
-        records = score_survival_submission(read_config(), protocol, model, predictions, note)
-        metric = "Harrell's C, mean of folds"
-    elif task_of(protocol) == "bulk":
-        from suite.bulk.submissions import score_bulk_submission
-
-        records = score_bulk_submission(read_config(), protocol, model, predictions, note)
-        metric = "Pearson of maps" if protocol == "gbm_spatial" else "Pearson per gene, mean of folds"
-    elif model is None:
-        raise UserError("no name", where="--model", expected="the model's name", remedy="give --model NAME")
-    elif task_of(protocol) == "image":
-        from suite.ihc.submissions import score_ihc_submission
-
-        records = score_ihc_submission(read_config(), protocol, model, predictions, note)
-        metric = "PSNR"
-    else:
-        from suite.submissions import score_submission
-
-        records = [score_submission(read_config(), protocol, model, predictions, note)]
-        metric = "Pearson per slide"
-    for record in records:
-        headline, board = record.headline, f" {record.board}" if record.board else ""
-        interval = "" if headline.low is None else f" (95 % CI {headline.low:.3f} to {headline.high:.3f})"
-        mean = "undefined" if headline.mean is None else f"{headline.mean:.3f}"
-        typer.echo(f"{record.model} on {protocol}{board}: {metric} {mean}{interval}, {headline.n_patients} patients")
+    for line in score_predictions(read_config(), protocol, predictions, model, note):
+        typer.echo(line)
     typer.echo("`slide2omics report` puts it on the page")
 
 
 @app.command()
-def units(protocol: Name, out: Annotated[Path, typer.Option(help="CSV to write")]) -> None:
-    """Write who is trained on and who must be predicted: fold, role, and slide, cell_id, x_px, y_px or patient.
-
-    Of gbm_spatial: section, row, column, x_um, y_um. Of bulk protocols the genes go into OUT_genes.csv.
-    """
+def compare(
+    one: Annotated[str, typer.Argument(metavar="A", help="a scored model or submission")],
+    other: Annotated[str, typer.Argument(metavar="B", help="another")],
+) -> None:
+    """Compare two models on every board that has both: paired by patient and by gene."""
+    from suite.compare_command import compared
     from suite.config import read_config
-    from suite.export import write_units
 
-    typer.echo(f"{write_units(read_config(), protocol, out)} rows in {out}")
+    for line in compared(read_config(), one, other):
+        typer.echo(line)
+
+
+@app.command()
+def units(protocol: Name, out: Annotated[Path, typer.Option(help="CSV to write")]) -> None:
+    """Write who is trained on and who must be predicted, one row a unit and fold; genes go into OUT_genes.csv."""
+    from suite.config import read_config
+    from suite.engine.prepare import prepare
+    from suite.engine.units import write_units
+
+    run = prepare(read_config(), protocol)
+    asked = next(iter(run.protocols.values()))
+    typer.echo(f"{write_units(run, asked, out)} rows in {out}")
 
 
 @app.command()

@@ -1,26 +1,56 @@
-"""Where a run's files lie. Stages and commands name folders through here alone."""
+"""Where a run's files lie. Everything names folders through here alone; a name from outside was checked before."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 RUNS = Path("runs")
-COHORT = RUNS / "cohort"
-PATIENTS = RUNS / "patients"
-BULK = RUNS / "bulk"
-ASKED = RUNS / "asked"
-SECTIONS = ASKED / "gbm_spatial"
-IHC = RUNS / "ihc"
+PLAN = RUNS / "plan"
+COHORTS = RUNS / "cohorts"
 SPLITS = RUNS / "splits"
 AUDITS = RUNS / "audits"
-INPUTS = RUNS / "inputs"
 PREDICTIONS = RUNS / "predictions"
 SCORES = RUNS / "scores"
 METRICS = RUNS / "metrics"
-SUBMISSIONS = RUNS / "submissions"
 REPORTS = RUNS / "reports"
-CACHE = RUNS / "cache"
-EMBEDDINGS = CACHE / "embeddings"
-UNFINISHED = CACHE / "predictions"
-SCORED = CACHE / "scores"
+SUBMISSIONS = RUNS / "submissions"
 TIMINGS = RUNS / "timings"
+CACHE = RUNS / "cache"
+HASHES = CACHE / "hashes.json"
+
+
+def found(root: Path, pattern: str) -> list[Path]:
+    """What lies below a folder of results, in order; less what is being built there under a hidden name."""
+    return sorted(path for path in root.glob(pattern) if not _is_hidden(path.relative_to(root)))
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def cohort_folder(task: str, name: str) -> Path:
+    return COHORTS / task / name
+
+
+def split_folder(protocol: str, cohort: str) -> Path:
+    return SPLITS / protocol / cohort
+
+
+def audit_folder(protocol: str, cohort: str) -> Path:
+    return AUDITS / protocol / cohort
+
+
+def answers_folder(protocol: str, board: str, model: str, seed: int) -> Path:
+    return PREDICTIONS / protocol / board / model / f"seed{seed}"
+
+
+def score_folder(protocol: str, board: str, model: str, seed: int) -> Path:
+    return SCORES / protocol / board / model / f"seed{seed}"
+
+
+def submission_folder(protocol: str, board: str, model: str) -> Path:
+    return SUBMISSIONS / protocol / board / model
+
+
+def timing_file(protocol: str, board: str, model: str) -> Path:
+    return TIMINGS / protocol / board / f"{model}.json"

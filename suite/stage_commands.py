@@ -2,126 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
+if TYPE_CHECKING:
+    from suite.engine.run import Run
+
 stage = typer.Typer(no_args_is_help=True, help="One stage of the pipeline, as dvc.yaml calls it.")
-Name = Annotated[str, typer.Argument()]
 
 
-@stage.command("cohort")
-def stage_cohort() -> None:
-    """Read and check every slide of the cohort."""
-    from suite.config import read_config
-    from suite.stages import cohort
+@stage.command("plan")
+def stage_plan() -> None:
+    """Resolve the run's file and write down what each stage depends on."""
+    from suite.engine.plan import run_plan
+    from suite.engine.store import sweep
+    from suite.lock_guard import stand_by
+    from suite.processes import dvc_above
 
-    store = cohort.run(read_config())
-    typer.echo(
-        f"{store.info.name}: {len(store.slides)} slides, {len(store)} {store.info.unit}s, {len(store.all_genes)} genes"
-    )
-
-
-@stage.command("inputs")
-def stage_inputs() -> None:
-    """Resolve the listed models and embed each encoder once."""
-    from suite.config import read_config
-    from suite.stages import inputs
-
-    inputs.run(read_config())
+    dvc = dvc_above()
+    if dvc is not None:
+        stand_by(dvc, Path(os.environ["DVC_ROOT"]))
+    sweep()
+    run_plan(_run())
 
 
-@stage.command("split")
-def stage_split(protocol: Name) -> None:
-    """Write a protocol's folds."""
-    from suite.config import read_config
-    from suite.stages import split
+@stage.command("read")
+def stage_read() -> None:
+    """Read and check every cohort that a listed protocol touches."""
+    from suite.engine.read import remove_others, run_read
 
-    split.run(read_config(), protocol)
-
-
-@stage.command("audit")
-def stage_audit(protocol: Name) -> None:
-    """Check a protocol's folds for leaks."""
-    from suite.config import read_config
-    from suite.stages import audit
-
-    audit.run(read_config(), protocol)
+    run = _run()
+    run_read(run)
+    remove_others(run)
 
 
-@stage.command("patients")
-def stage_patients(protocol: Name, cohort: Name) -> None:
-    """Read one cohort of patients, make its folds and check them for leaks."""
-    from suite.config import read_config
-    from suite.stages import patients
+@stage.command("ask")
+def stage_ask() -> None:
+    """Write each protocol's folds and check them for leaks."""
+    from suite.engine.ask import remove_others, run_ask
 
-    patients.run(read_config(), protocol, cohort)
-
-
-@stage.command("bulk")
-def stage_bulk(cohort: Name) -> None:
-    """Read one cohort with bulk expression, tile its slides and make its folds."""
-    from suite.config import read_config
-    from suite.stages import bulk
-
-    bulk.run(read_config(), cohort)
-
-
-@stage.command("bulk_audit")
-def stage_bulk_audit(protocol: Name) -> None:
-    """Check the folds of all cohorts with bulk expression for leaks; of gbm_spatial, read the sections first."""
-    from suite.config import read_config
-    from suite.stages import bulk_audit
-
-    bulk_audit.run(read_config(), protocol)
-
-
-@stage.command("ihc")
-def stage_ihc(cohort: Name) -> None:
-    """Read one cohort of paired patches, make folds by patient and check them for leaks."""
-    from suite.config import read_config
-    from suite.stages import ihc
-
-    ihc.run(read_config(), cohort)
+    run = _run()
+    remove_others(run)
+    run_ask(run)
 
 
 @stage.command("predict")
-def stage_predict(protocol: Name, model: Name) -> None:
-    """Fit and predict one cell of the matrix."""
-    from protocols import task_of
-    from suite.config import read_config
+def stage_predict() -> None:
+    """Embed what models read, fit every cell and keep its answers."""
+    from suite.engine.predict import remove_others, run_predict
 
-    if task_of(protocol) == "survival":
-        from suite.stages import survival_predict
-
-        survival_predict.run(read_config(), protocol, model)
-    elif task_of(protocol) == "bulk":
-        from suite.stages import bulk_predict
-
-        bulk_predict.run(read_config(), model)
-    elif task_of(protocol) == "image":
-        from suite.stages import ihc_predict
-
-        ihc_predict.run(read_config(), model)
-    else:
-        from suite.stages import predict
-
-        predict.run(read_config(), protocol, model)
+    run = _run()
+    remove_others(run)
+    run_predict(run)
 
 
 @stage.command("score")
-def stage_score(protocol: Name) -> None:
-    """Score every listed model of a protocol."""
-    from suite.config import read_config
-    from suite.stages import score_protocol
+def stage_score() -> None:
+    """Score every cell."""
+    from suite.engine.score import run_score
 
-    score_protocol.run(read_config(), protocol)
+    run_score(_run(), prune=True)
 
 
 @stage.command("report")
 def stage_report() -> None:
     """Write the leaderboards."""
-    from suite.config import read_config
-    from suite.stages import report
+    from suite.engine.report import run_report
 
-    typer.echo(f"page: {report.run(read_config()).html}")
+    typer.echo(f"page: {run_report(_run()).html}")
+
+
+def _run() -> Run:
+    """The run; under DVC this process now ends with it, so that a killed `dvc repro` leaves nothing at work."""
+    from suite.config import read_config
+    from suite.engine.run import Run
+    from suite.processes import dvc_above, end_with
+
+    dvc = dvc_above()
+    if dvc is not None:
+        end_with(dvc)
+    return Run(read_config())

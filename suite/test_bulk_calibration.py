@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from protocols.records import AVERAGE, ScoreRecord
-from suite.bulk.spatial_scoring import MAP_CONTROLS
+from protocols.registry import load_protocol
 from suite.config import Config
-from suite.places import SCORES
+from suite.places import SCORES, score_folder
 
 COHORTS = ("phantom_brca", "phantom_luad", "phantom_gbm")
 LEARNED = (
@@ -30,16 +30,16 @@ ODD = ("he2rna_sequoia", "he2rna_sequoia_pretrained", "sequoia_as_released")
 @pytest.fixture(autouse=True)
 def phantom_only(config: Config, records: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).resolve().parents[1])
-    if any(name not in config.bulk.cohorts for name in COHORTS):
+    if any(name not in config.cohorts.get("bulk", {}) for name in COHORTS):
         pytest.skip("this run has no phantom of bulk expression, whose truth is known")
 
 
 def on(model: str, board: str = AVERAGE) -> ScoreRecord:
-    return ScoreRecord.read(SCORES / "tcga_expression" / model / board)
+    return ScoreRecord.read(score_folder("tcga_expression", board, model, 0))
 
 
 def maps(model: str) -> ScoreRecord:
-    return ScoreRecord.read(SCORES / "gbm_spatial" / model)
+    return ScoreRecord.read(score_folder("gbm_spatial", "phantom_sections", model, 0))
 
 
 def mean(record: ScoreRecord) -> float:
@@ -109,7 +109,8 @@ def test_maps_are_bracketed_by_controls() -> None:
     assert mean(maps("map_neighbour_mean")) > oracle > ridge > 0.05
     assert abs(mean(maps("map_shuffled"))) < 0.03
     assert abs(mean(maps("bulk_train_mean"))) < 1e-9
-    assert set(MAP_CONTROLS) <= {path.name for path in (SCORES / "gbm_spatial").iterdir()}
+    controls = {card.name for card in load_protocol("gbm_spatial").controls}
+    assert controls <= {path.name for path in (SCORES / "gbm_spatial" / "phantom_sections").iterdir()}
 
 
 def test_shuffled_maps_exceed_shifts_as_often_as_chance() -> None:

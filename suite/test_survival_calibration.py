@@ -14,13 +14,13 @@ from protocols.phantom.tcga_patients import censoring_scale, follow_up
 from protocols.phantom.tcga_settings import MINI_TCGA
 from protocols.records import AVERAGE, ScoreRecord
 from protocols.seeds import generator
-from protocols.splitting import read_split
-from protocols.survival.store import PatientStore
+from protocols.survival.bags import TILES, Bags
+from protocols.survival.view_makers import PatientViews
 from suite.config import Config
-from suite.places import PATIENTS, SCORES, SPLITS
-from suite.stages.inputs import read_inputs, weight_parts
-from suite.survival.bags import Bags
-from suite.survival.views import PatientViews
+from suite.engine.inputs import run_inputs
+from suite.engine.questions import question_of
+from suite.engine.run import Run
+from suite.places import score_folder
 
 PROTOCOL, LARGEST = "tcga_survival", "phantom_brca"
 CEILINGS = {"survival_oracle": "all", "survival_oracle_image": "image", "survival_oracle_genome": "genome"}
@@ -42,12 +42,12 @@ MODELS = (
 @pytest.fixture(autouse=True)
 def phantom_only(config: Config, records: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).resolve().parents[1])
-    if LARGEST not in config.survival.cohorts:
+    if LARGEST not in config.cohorts.get("survival", {}):
         pytest.skip("this run has no phantom of patients, whose truth is known")
 
 
 def on(model: str, board: str = AVERAGE) -> ScoreRecord:
-    return ScoreRecord.read(SCORES / PROTOCOL / model / board)
+    return ScoreRecord.read(score_folder(PROTOCOL, board, model, 0))
 
 
 def mean(model: str, board: str = AVERAGE) -> float:
@@ -58,8 +58,7 @@ def mean(model: str, board: str = AVERAGE) -> float:
 
 @pytest.mark.parametrize("model", CEILINGS)
 def test_ceilings_are_met(config: Config, model: str) -> None:
-    truth = config.survival.cohorts[LARGEST].truth
-    assert truth is not None
+    truth = Path(config.cohorts["survival"][LARGEST]["truth"])
     stated = json.loads((truth / "concordance.json").read_text())[CEILINGS[model]]["c_index"]
     headline = on(model).headline
     assert headline.low is not None
@@ -104,21 +103,22 @@ def test_without_an_effect_nothing_is_found(config: Config, model: str) -> None:
 
     The interval is taken at 99.7 %, 95 % for all of the seventeen models together.
     """
-    store = PatientStore(PATIENTS / LARGEST)
-    months = censoring_scale(MINI_TCGA, config.seed)
+    run = Run(config.model_copy(update={"protocols": (PROTOCOL,), "models": (model,)}))
+    ((protocol, board),) = [pair for pair in run.fit_boards if pair[1].name == LARGEST]
+    question = question_of(run, protocol, board, truth=False)
+    store, months = question.cohort.store, censoring_scale(MINI_TCGA, config.seed)
     rng = generator(config.seed, "no effect")
     store.__dict__["time"], store.__dict__["event"] = follow_up(MINI_TCGA, rng, np.zeros(len(store)), months)
-    model_class = load_model_class(model, config.adapters, Path.cwd())
-    note = read_inputs(model)["bags"].get(LARGEST)
-    root = config.survival.cohorts[LARGEST].root
-    encoder = model_class.card.encoder
-    bags = Bags(LARGEST, store, encoder, root, Path(note["file"])) if encoder else None
-    views = PatientViews(store, config.settings(*weight_parts(model, model_class.card)), bags, None)
+    entry, model_class = run.models[model], load_model_class(model, config.adapters, Path.cwd())
+    encoder = entry.card.encoder
+    made = run_inputs(run)["survival", LARGEST, encoder, config.seed].features() if encoder else None
+    bags = Bags(question.cohort, encoder, made.embeddings[TILES]) if encoder and made else None
+    views = PatientViews(store, config.settings(*entry.parts), bags, None)
     outcomes = []
-    for fold in read_split(SPLITS / PROTOCOL / LARGEST)[0].folds:
+    for fold in question.split.folds:
         fitted = model_class()
-        fitted.fit(views.training(fold.train))  # type: ignore[arg-type]
-        risk = fitted.predict(views.inputs(fold.test)).risk  # type: ignore[arg-type,attr-defined]
+        fitted.fit(views.training(fold.train))
+        risk = fitted.predict(views.inputs(fold.test)).risk
         outcomes.append(FoldOutcome(fold.name, store.time[fold.test], store.event[fold.test], risk))
     low, high = np.percentile(harrell_replicates(outcomes, seed=config.seed), (0.15, 99.85))
     assert low <= 0.5 <= high

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from protocols.cohorts.cohort import SlideData, SlideEntry
-from protocols.cohorts.store import CohortInfo, CohortStore, write_store
+from protocols.expression.cohort import SlideData, SlideEntry
+from protocols.expression.store import CohortInfo, CohortStore, write_store
+from protocols.sealed import write_seal
 
 CROP_UM = 32.0
 
@@ -69,6 +70,11 @@ def six_patients() -> list[SlideSpec]:
         SlideSpec("s6", "p5", "skin"),
         SlideSpec("s7", None, "lung", ("A", "B", "D")),
     ]
+
+
+def folder_hash(folder: Path) -> str:
+    """What a seal says of a folder's bytes."""
+    return write_seal(folder, "cohort", {}).hash
 
 
 def real_data(name: str) -> Path:

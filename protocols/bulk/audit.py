@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from protocols.audit import Finding
 from protocols.bulk.cohort import donor_of, is_known
-from protocols.bulk.splitting import ROLES, BulkFold
+from protocols.bulk.roles import named
+from protocols.bulk.store import BulkStore
+from protocols.findings import Finding, FoldFacts, RoleFacts
+from protocols.spatial.store import SectionsStore
+from protocols.splits import ROLES, Exclusion, Fold, every_role
 from protocols.survival.cohort import SlideFile
+from protocols.task import Question
 
 NORMAL = "normal"
 """The name under which slides of normal tissue are listed among the other cohorts' slides."""
@@ -18,10 +22,58 @@ Verdict = tuple[str | None, str]
 """What is wrong (None: nothing), and what cannot be known (empty: all is)."""
 
 
+def audit(question: Question) -> tuple[list[Finding], list[FoldFacts]]:
+    """Every check of a cohort's folds and of all other cohorts that its models are asked about or learn from.
+
+    Sections are looked at by the protocol whose boards they are.
+    """
+    opened, store = question.cohort, question.cohort.store
+    maps = question.board.cohort != question.board.fitted_on
+    asked = [*named(question, "external"), *(named(question, "sections") if maps else [])]
+    others = {name: question.companions[name].store for name in asked}
+    external = {name: _people(found) for name, found in others.items()}
+    hashes = {name: _hashes(found) for name, found in others.items()}
+    on = named(question, "normal")
+    normal = question.companions[on[0]].store if on else None
+    if normal is not None:
+        hashes[NORMAL] = _hashes(normal)
+    findings = audit_bulk(
+        opened.store.patients,
+        store.slides,
+        question.split.folds,
+        external=external,
+        normal=normal.patients if normal else (),
+        slide_hashes=store.slide_hashes,
+        other_hashes=hashes,
+    )
+    return findings, [_facts(store, fold) for fold in question.split.folds]
+
+
+def excluded(question: Question) -> list[Exclusion]:
+    """Whom reading left out: of the cohort, or of the sections where these are the board."""
+    return list(question.opened(question.board.cohort).store.excluded)
+
+
+def _facts(store: BulkStore, fold: Fold) -> FoldFacts:
+    roles = tuple(
+        RoleFacts(role, len(rows), tuple(store.patients[row] for row in rows), {"slides": len(store.slides_of(rows))})
+        for role, rows in fold.roles().items()
+    )
+    return FoldFacts(fold.name, roles)
+
+
+def _people(store: BulkStore | SectionsStore) -> list[str]:
+    return list(store.patients) if isinstance(store, BulkStore) else [slide.patient for slide in store.slides]
+
+
+def _hashes(store: BulkStore | SectionsStore) -> dict[str, str]:
+    return {slide.slide: digest for slide, digest in zip(store.slides, store.slide_hashes, strict=True)}
+
+
 def audit_bulk(
     patients: Sequence[str],
     slides: Sequence[SlideFile],
-    folds: Sequence[BulkFold],
+    folds: Sequence[Fold],
     *,
     external: Mapping[str, Sequence[str]],
     normal: Sequence[str],
@@ -70,13 +122,13 @@ def audit_bulk(
     return findings
 
 
-def _unsound(patients: Sequence[str], folds: Sequence[BulkFold]) -> str | None:
+def _unsound(patients: Sequence[str], folds: Sequence[Fold]) -> str | None:
     if list(patients) != sorted(set(patients)):
         return "patients are not sorted, each once"
     if not folds:
         return "no fold"
     for fold in folds:
-        for role, rows in zip(ROLES, fold.roles(), strict=True):
+        for role, rows in zip(ROLES, every_role(fold), strict=True):
             if not len(rows):
                 return f"fold {fold.name}: no {role} patient"
             if rows[0] < 0 or rows[-1] >= len(patients) or (np.diff(rows) <= 0).any():
@@ -88,10 +140,10 @@ def _name(patients: Sequence[str], row: int) -> str:
     return f"patient {patients[row]}" if 0 <= row < len(patients) else f"row {row}"
 
 
-def _two_roles(patients: Sequence[str], folds: Sequence[BulkFold]) -> str | None:
+def _two_roles(patients: Sequence[str], folds: Sequence[Fold]) -> str | None:
     for fold in folds:
         role_of: dict[int, str] = {}
-        for role, rows in zip(ROLES, fold.roles(), strict=True):
+        for role, rows in zip(ROLES, every_role(fold), strict=True):
             for row in rows.tolist():
                 other = role_of.setdefault(row, role)
                 if other != role:
@@ -99,15 +151,15 @@ def _two_roles(patients: Sequence[str], folds: Sequence[BulkFold]) -> str | None
     return None
 
 
-def _without_role(patients: Sequence[str], folds: Sequence[BulkFold]) -> str | None:
+def _without_role(patients: Sequence[str], folds: Sequence[Fold]) -> str | None:
     for fold in folds:
-        missing = np.setdiff1d(np.arange(len(patients)), np.concatenate(fold.roles()))
+        missing = np.setdiff1d(np.arange(len(patients)), np.concatenate(every_role(fold)))
         if len(missing):
             return f"fold {fold.name}: {_name(patients, int(missing[0]))} is in no role, {len(missing)} in all"
     return None
 
 
-def _tests(patients: Sequence[str], folds: Sequence[BulkFold]) -> str | None:
+def _tests(patients: Sequence[str], folds: Sequence[Fold]) -> str | None:
     tested = [row for fold in folds for row in fold.test.tolist()]
     rows, times = np.unique(np.array(tested, dtype=np.int64), return_counts=True)
     if (times > 1).any():
@@ -152,7 +204,7 @@ def _shared(slides: Sequence[SlideFile], hashes: Sequence[str]) -> Verdict:
 
 
 def _slide_in_two_roles(
-    patients: Sequence[str], slides: Sequence[SlideFile], hashes: Sequence[str], folds: Sequence[BulkFold]
+    patients: Sequence[str], slides: Sequence[SlideFile], hashes: Sequence[str], folds: Sequence[Fold]
 ) -> str | None:
     row_of = {patient: row for row, patient in enumerate(patients)}
     of_row: dict[int, list[tuple[str, str]]] = {}
@@ -161,7 +213,7 @@ def _slide_in_two_roles(
             of_row.setdefault(row_of[slide.patient], []).append((slide.slide, digest))
     for fold in folds:
         seen: dict[str, tuple[str, str]] = {}
-        for role, rows in zip(ROLES, fold.roles(), strict=True):
+        for role, rows in zip(ROLES, every_role(fold), strict=True):
             for name, digest in (one for row in rows.tolist() for one in of_row.get(row, [])):
                 other, where = seen.setdefault(digest, (name, role))
                 if where != role:

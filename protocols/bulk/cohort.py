@@ -10,7 +10,7 @@ import numpy as np
 
 from protocols.contract import FloatArray
 from protocols.errors import UserError
-from protocols.protocol import Exclusion
+from protocols.splits import Exclusion
 from protocols.survival.cohort import SlideFile
 
 GENE_TYPES = ("protein_coding", "lncRNA", "miRNA")

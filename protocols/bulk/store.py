@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,8 +16,10 @@ from protocols.bulk.cohort import BulkCohort
 from protocols.contract import FloatArray, RowArray
 from protocols.errors import UserError
 from protocols.files import sha256_of, write_text_whole, written_whole
-from protocols.protocol import Exclusion
+from protocols.spatial.store import SectionsStore
+from protocols.splits import Exclusion
 from protocols.survival.cohort import SlideFile
+from protocols.task import CohortRequest
 
 COHORT_FILE = "cohort.json"
 EXPRESSION_FILE = "expression.npy"
@@ -33,9 +34,9 @@ class BulkStore:
             record = json.loads(path.read_text())
         except FileNotFoundError:
             raise UserError(
-                "no cohort here", where=path, expected="a stored cohort with expression", remedy="run `dvc repro bulk`"
+                "no cohort here", where=path, expected="a stored cohort with expression", remedy="run `dvc repro read`"
             ) from None
-        self.folder, self.hash, self.name = folder, str(record["hash"]), str(record["name"])
+        self.folder, self.name = folder, str(record["name"])
         self.phantom = bool(record["phantom"])
         self.patients: tuple[str, ...] = tuple(record["patients"])
         self.genes: tuple[str, ...] = tuple(record["genes"])
@@ -69,12 +70,13 @@ class BulkStore:
         return np.flatnonzero(np.isin(self.slide_patient, patients)).astype(np.int64)
 
 
-def write_bulk_store(folder: Path, cohort: BulkCohort, *, phantom: bool, root: Path) -> BulkStore:
-    """Store a checked cohort; ``cohort.json`` comes last, so a folder that has it is whole.
+def open_store(request: CohortRequest, folder: Path) -> BulkStore | SectionsStore:
+    """The cohort in ``folder``, whose seal the engine has verified: slides, or sections."""
+    return SectionsStore(folder) if request.entry.sections_of else BulkStore(folder)
 
-    The hash covers every value and every byte of the slides.
-    """
-    (folder / COHORT_FILE).unlink(missing_ok=True)
+
+def write_bulk_store(folder: Path, cohort: BulkCohort, *, phantom: bool, root: Path) -> BulkStore:
+    """Store a checked cohort; ``cohort.json`` comes last, so a folder that has it is whole."""
     values = np.ascontiguousarray(cohort.expression, dtype=np.float32)
     with written_whole(folder / EXPRESSION_FILE) as part, part.open("wb") as file:
         np.save(file, values, allow_pickle=False)
@@ -89,8 +91,5 @@ def write_bulk_store(folder: Path, cohort: BulkCohort, *, phantom: bool, root: P
         "slide_hashes": [sha256_of(root / slide.path) for slide in cohort.slides],
         "excluded": [asdict(item) for item in cohort.excluded],
     }
-    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
-    digest.update(values.tobytes())
-    record["hash"] = digest.hexdigest()
     write_text_whole(folder / COHORT_FILE, json.dumps(record, indent=1) + "\n")
     return BulkStore(folder)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.bulk_contract import GroupedBy, SuperTiles
+from protocols.bulk.contract import GroupedBy, SuperTiles
 from protocols.contract import FloatArray, RowArray, Settings, TextArray
 from protocols.errors import UserError
 
@@ -20,7 +20,7 @@ OracleReader = Callable[[RowArray, tuple[str, ...]], FloatArray]
 
 @dataclass(frozen=True, eq=False)
 class SlideView:
-    """Implements :class:`protocols.bulk_contract.SlideInputs`; ``rows`` number the slides (or windows) of a source."""
+    """Implements :class:`protocols.bulk.contract.SlideInputs`; ``rows`` number the slides (or windows) of a source."""
 
     rows: RowArray
     genes: tuple[str, ...]
@@ -65,7 +65,7 @@ class SlideView:
 
 @dataclass(frozen=True, eq=False)
 class SlideTrainingView(SlideView):
-    """Implements :class:`protocols.bulk_contract.SlideTraining`."""
+    """Implements :class:`protocols.bulk.contract.SlideTraining`."""
 
     targets: FloatArray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
     validation: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))

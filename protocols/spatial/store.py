@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +14,12 @@ from numpy.typing import NDArray
 from protocols.errors import UserError
 from protocols.files import sha256_of, write_text_whole, written_whole
 from protocols.metrics.spatial_maps import TileGrid
-from protocols.protocol import Exclusion
+from protocols.splits import Exclusion
 from protocols.survival.cohort import SlideFile
 
 SECTIONS_FILE = "sections.json"
+FOLDER = "sections"
+"""Files that are named by sections have a folder of their own: a section may be called as another file is."""
 Float = NDArray[np.float64]
 
 
@@ -58,9 +59,9 @@ class SectionsStore:
             record = json.loads(path.read_text())
         except FileNotFoundError:
             raise UserError(
-                "no sections here", where=path, expected="stored sections", remedy="run `dvc repro sections`"
+                "no sections here", where=path, expected="stored sections", remedy="run `dvc repro read`"
             ) from None
-        self.folder, self.hash, self.phantom = folder, str(record["hash"]), bool(record["phantom"])
+        self.folder, self.phantom = folder, bool(record["phantom"])
         self.slides = tuple(SlideFile(**slide) for slide in record["slides"])
         self.slide_hashes: tuple[str, ...] = tuple(record["slide_hashes"])
         self.spots: tuple[int, ...] = tuple(record["spots"])
@@ -77,12 +78,12 @@ class SectionsStore:
         """The picture that was kept when the section was read."""
         slide = self.slides[number].slide
         facts = self._thumbnails[slide]
-        jpeg = (self.folder / f"{slide}.jpg").read_bytes()
+        jpeg = (self.folder / FOLDER / f"{slide}.jpg").read_bytes()
         return Thumbnail(jpeg, (int(facts["width"]), int(facts["height"])), float(facts["um_per_pixel"]))
 
     def section(self, number: int) -> Section:
         slide = self.slides[number]
-        table = pd.read_parquet(self.folder / f"{slide.slide}.parquet")
+        table = pd.read_parquet(self.folder / FOLDER / f"{slide.slide}.parquet")
         genes = tuple(str(name) for name in table.columns[2:])
         return Section(
             name=slide.slide,
@@ -109,18 +110,14 @@ def write_sections(
     excluded: tuple[Exclusion, ...] = (),
 ) -> SectionsStore:
     """Store sections; ``sections.json`` comes last, so a folder that has it is whole."""
-    (folder / SECTIONS_FILE).unlink(missing_ok=True)
-    digest = hashlib.sha256()
     for section in sections:
         columns: dict[str, Any] = {"row": section.row, "column": section.column}
         columns |= {gene: section.expression[:, k].astype(np.float32) for k, gene in enumerate(section.genes)}
         table = pd.DataFrame(columns)
-        digest.update(json.dumps([section.name, *map(str, table.columns)]).encode())
-        digest.update(np.ascontiguousarray(table.to_numpy(np.float64)).tobytes())
-        with written_whole(folder / f"{section.name}.parquet") as part:
+        with written_whole(folder / FOLDER / f"{section.name}.parquet") as part:
             table.to_parquet(part, compression="zstd", index=False)
     for name, picture in thumbnails.items():
-        with written_whole(folder / f"{name}.jpg") as part:
+        with written_whole(folder / FOLDER / f"{name}.jpg") as part:
             part.write_bytes(picture.jpeg)
     record: dict[str, Any] = {
         "phantom": phantom,
@@ -136,6 +133,5 @@ def write_sections(
         },
         "excluded": [asdict(item) for item in excluded],
     }
-    digest.update(json.dumps(record, sort_keys=True).encode())
-    write_text_whole(folder / SECTIONS_FILE, json.dumps(record | {"hash": digest.hexdigest()}, indent=1) + "\n")
+    write_text_whole(folder / SECTIONS_FILE, json.dumps(record, indent=1) + "\n")
     return SectionsStore(folder)

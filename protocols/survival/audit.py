@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from protocols.audit import Finding, Verdict
+from protocols.findings import Finding, FoldFacts, RoleFacts
 from protocols.metrics.concordance import pair_counts
 from protocols.metrics.ranks import average_ranks
-from protocols.protocol import Fold, Split
-from protocols.survival.protocol import SurvivalProtocol
+from protocols.splits import Exclusion, Fold, Split
+from protocols.survival.contract import GENOMIC_KINDS
 from protocols.survival.store import PatientStore
-from protocols.survival_contract import GENOMIC_KINDS
+from protocols.task import Question
 
 OUTCOME_WORDS = re.compile(
     r"(^|[_\W])(censor\w*|event\w*|surviv\w*|status|vital\w*|death|dead|died|deceased|follow_?up|time|months|days|"
@@ -57,30 +56,23 @@ def audit_survival(store: PatientStore, split: Split) -> list[Finding]:
     return findings
 
 
-def survival_audit_report(
-    protocol: SurvivalProtocol, store: PatientStore, split: Split, findings: list[Finding]
-) -> dict[str, Any]:
-    """What the stage writes: the findings, and who was left out."""
-    verdict: Verdict = "fail" if any(finding.verdict == "fail" for finding in findings) else "pass"
-    return {
-        "protocol": protocol.name,
-        "version": protocol.version,
-        "cohort": store.hash,
-        "verdict": verdict,
-        "findings": [asdict(finding) for finding in findings],
-        "excluded": [asdict(item) for item in (*store.excluded, *split.excluded)],
-        "folds": [_described(store, fold) for fold in split.folds],
-    }
+def audit(question: Question) -> tuple[list[Finding], list[FoldFacts]]:
+    """Every check of the cohort's folds and features, and what each fold holds."""
+    store, split = question.cohort.store, question.split
+    return audit_survival(store, split), [_facts(store, fold) for fold in split.folds]
 
 
-def _described(store: PatientStore, fold: Fold) -> dict[str, Any]:
-    return {
-        "fold": fold.name,
-        "train_patients": len(fold.train),
-        "train_events": int(store.event[fold.train].sum()),
-        "test_patients": len(fold.test),
-        "test_events": int(store.event[fold.test].sum()),
-    }
+def excluded(question: Question) -> list[Exclusion]:
+    """Whom reading left out."""
+    return list(question.cohort.store.excluded)
+
+
+def _facts(store: PatientStore, fold: Fold) -> FoldFacts:
+    roles = tuple(
+        RoleFacts(role, len(rows), tuple(store.patients[row] for row in rows), {"events": int(store.event[rows].sum())})
+        for role, rows in fold.roles().items()
+    )
+    return FoldFacts(fold.name, roles)
 
 
 def _both_sides(store: PatientStore, split: Split) -> str | None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from protocols.protocol import Exclusion
+from protocols.splits import Exclusion
 
 
 @dataclass(frozen=True)

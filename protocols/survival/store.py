@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,9 +15,10 @@ import pandas as pd
 from protocols.contract import FloatArray, RowArray
 from protocols.errors import UserError
 from protocols.files import sha256_of, write_text_whole, written_whole
-from protocols.protocol import Exclusion
+from protocols.splits import Exclusion
 from protocols.survival.cohort import PatientCohort, PublishedFold, SlideFile
-from protocols.survival_contract import EventArray, TimeArray
+from protocols.survival.contract import EventArray, TimeArray
+from protocols.task import CohortRequest
 
 COHORT_FILE = "cohort.json"
 TABLES = ("outcome", "clinical", "genomic")
@@ -42,9 +42,9 @@ class PatientStore:
             record = json.loads(path.read_text())
         except FileNotFoundError:
             raise UserError(
-                "no cohort here", where=path, expected="a stored cohort of patients", remedy="run `dvc repro patients`"
+                "no cohort here", where=path, expected="a stored cohort of patients", remedy="run `dvc repro read`"
             ) from None
-        self.folder, self.hash = folder, str(record["hash"])
+        self.folder = folder
         self.info = PatientInfo(**record["info"])
         self.patients: tuple[str, ...] = tuple(record["patients"])
         self.slides = tuple(SlideFile(**slide) for slide in record["slides"])
@@ -93,17 +93,16 @@ class PatientStore:
         return pd.read_parquet(self.folder / f"{name}.parquet").reindex(range(len(self.patients)))
 
 
-def write_patient_store(folder: Path, cohort: PatientCohort, *, phantom: bool, root: Path) -> PatientStore:
-    """Store a checked cohort; ``cohort.json`` comes last, so a folder that has it is whole.
+def open_store(_request: CohortRequest, folder: Path) -> PatientStore:
+    """The cohort in ``folder``, whose seal the engine has verified."""
+    return PatientStore(folder)
 
-    The hash covers every value of the tables and every byte of the slides.
-    """
-    (folder / COHORT_FILE).unlink(missing_ok=True)
-    digest = hashlib.sha256()
+
+def write_patient_store(folder: Path, cohort: PatientCohort, *, phantom: bool, root: Path) -> PatientStore:
+    """Store a checked cohort; ``cohort.json`` comes last, so a folder that has it is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name in TABLES:
         table: pd.DataFrame = getattr(cohort, name)
-        digest.update(json.dumps([name, *map(str, table.columns)]).encode())
-        digest.update(np.ascontiguousarray(table.to_numpy(np.float64)).tobytes())
         with written_whole(folder / f"{name}.parquet") as part:
             table.reset_index(drop=True).to_parquet(part, compression="zstd", index=False)
     record: dict[str, Any] = {
@@ -115,7 +114,5 @@ def write_patient_store(folder: Path, cohort: PatientCohort, *, phantom: bool, r
         "folds": None if cohort.folds is None else [asdict(fold) for fold in cohort.folds],
         "excluded": [asdict(item) for item in cohort.excluded],
     }
-    digest.update(json.dumps(record, sort_keys=True).encode())
-    record["hash"] = digest.hexdigest()
     write_text_whole(folder / COHORT_FILE, json.dumps(record, indent=1) + "\n")
     return PatientStore(folder)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from protocols.contract import FloatArray, Settings, TextArray
 from protocols.errors import UserError
-from protocols.survival_contract import EventArray, TimeArray
+from protocols.survival.contract import EventArray, TimeArray
 
 BagReader = Callable[[str], FloatArray]
 """Patient -> tile embeddings of all their slides, float32 ``(tiles, d)``."""
@@ -20,7 +20,7 @@ OracleReader = Callable[[str, TextArray], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class PatientView:
-    """Implements :class:`protocols.survival_contract.PatientInputs`."""
+    """Implements :class:`protocols.survival.contract.PatientInputs`."""
 
     patient: TextArray
     settings: Settings
@@ -63,7 +63,7 @@ class PatientView:
 
 @dataclass(frozen=True)
 class SurvivalTrainingView(PatientView):
-    """Implements :class:`protocols.survival_contract.SurvivalTraining`."""
+    """Implements :class:`protocols.survival.contract.SurvivalTraining`."""
 
     time: TimeArray = field(default_factory=lambda: np.zeros(0))
     event: EventArray = field(default_factory=lambda: np.zeros(0, dtype=bool))

@@ -1,8 +1,8 @@
-// The staircase: each model's mean r from the easiest protocol to the hardest.
-function makeStaircase() {
-  const box = document.getElementById("stair-plot");
-  if (!box) return () => {};
-  const boards = DATA.staircase.map((name) => DATA.boards.find((board) => board.protocol === name));
+// The staircase of one cohort: each model's headline from protocol to protocol.
+function makeStaircase(figure, keys) {
+  const box = one(".stair-plot", figure);
+  const boards = keys.map((name) => DATA.boards.find((board) => board.protocol === name));
+  const { axis: headline, nothing: zero } = boards[0];
   const lines = new Map();
   boards.forEach((board, step) => {
     for (const row of board.rows) {
@@ -11,7 +11,7 @@ function makeStaircase() {
       lines.get(row.model).points.push({ step, row });
     }
   });
-  const select = document.getElementById("stair-model");
+  const select = one(".stair-model", figure);
   options(select, [["", "all"], ...[...lines].map(([name, line]) => [name, line.row.title])]);
 
   function render() {
@@ -21,14 +21,14 @@ function makeStaircase() {
     const narrow = (box.clientWidth || 640) < 620;
     const labelled = [...lines.values()].length;
     const height = Math.max(320, narrow ? 340 : 56 + labelled * 19);
-    const { svg, width } = canvasFor(box, height, "Mean Pearson r of every model by protocol");
+    const { svg, width } = canvasFor(box, height, `${headline} of every model by protocol`);
     const [left, right, top, bottom] = [44, narrow ? 118 : 210, 12, 40];
-    const low = Math.min(0, ...values), high = Math.max(0.1, ...values);
+    const low = Math.min(zero, ...values), high = Math.max(zero + 0.1, ...values);
     const x = (step) => left + (narrow ? 20 : 40) + (step / (boards.length - 1)) * (width - left - right - (narrow ? 30 : 60));
     const y = (v) => height - bottom - ((v - low) / (high - low)) * (height - top - bottom);
     const axis = ticks(low, high, 6);
     for (const v of axis.values) {
-      draw(svg, "line", { class: Math.abs(v) < 1e-9 ? "zero" : "gridline", x1: left, x2: width - right, y1: y(v), y2: y(v) });
+      draw(svg, "line", { class: Math.abs(v - zero) < 1e-9 ? "zero" : "gridline", x1: left, x2: width - right, y1: y(v), y2: y(v) });
       draw(svg, "text", { class: "end", x: left - 6, y: y(v) + 4 }, number(v, axis.digits));
     }
     boards.forEach((board, step) => {
@@ -48,7 +48,7 @@ function makeStaircase() {
       draw(group, "polyline", { class: `stair stroke-${kind} ${on ? "on" : ""}`, points: line.points.map((p) => `${x(p.step)},${y(p.row.mean)}`).join(" ") });
       for (const p of line.points) {
         const dot = draw(group, "circle", { class: `dot fill-${kind}`, cx: x(p.step), cy: y(p.row.mean), r: on ? 6 : 4.5 });
-        explain(dot, `${line.row.title}\n${boards[p.step].short}\nr ${number(p.row.mean)} (${number(p.row.low)} to ${number(p.row.high)})`);
+        explain(dot, `${line.row.title}\n${boards[p.step].short}\n${headline} ${number(p.row.mean)} (${number(p.row.low)} to ${number(p.row.high)})`);
       }
       const last = line.points.at(-1);
       ends.push({ name, kind, on, off, title: line.row.title, step: last.step, at: y(last.row.mean) });

@@ -1,7 +1,7 @@
 // Tabs and the first drawing; a panel's plots are drawn when it is shown, because only then has it a width.
 document.documentElement.classList.add("js");
 const tabs = all("[role=tab]");
-const drawings = new Map([["overview", [makeStaircase()]]]);
+const drawings = new Map([["overview", all(".staircase").map((figure, i) => makeStaircase(figure, DATA.staircases[i]))]]);
 for (const panel of all("[data-board]")) {
   const board = DATA.boards[Number(panel.dataset.board)];
   makeTable(panel, board);

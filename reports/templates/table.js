@@ -23,8 +23,8 @@ function makeTable(panel, board) {
   function sortBy(header) {
     const key = one("button", header).dataset.key;
     const now = header.getAttribute("aria-sort");
-    // Names, ranks and errors are best when low; every other number when high.
-    const lowFirst = ["rank", "model", "weights", "mse_per_slide", "time", "memory"].includes(key);
+    // Names, ranks and numbers of which less is better begin with the low ones.
+    const lowFirst = board.low_first.includes(key);
     const next = now === "none" ? (lowFirst ? "ascending" : "descending") : now === "ascending" ? "descending" : "ascending";
     for (const other of headers) other.setAttribute("aria-sort", other === header ? next : "none");
     pairs.sort(compare(key, next === "ascending" ? 1 : -1));

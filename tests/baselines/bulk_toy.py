@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.bulk_contract import GroupedBy, SuperTiles
+from protocols.bulk.contract import GroupedBy, SuperTiles
 from protocols.contract import FloatArray, RowArray, Settings, TextArray
 
 

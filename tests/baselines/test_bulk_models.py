@@ -6,48 +6,34 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
-from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from baselines.he2rna import HE2RNA
-from baselines.he2rna_sequoia_pretrained import HE2RNASequoiaPretrained
-from baselines.nearest_slides import NearestSlides
-from baselines.sequoia_vis import SequoiaViS
-from baselines.sequoia_vit import SequoiaViT
-from baselines.sequoia_vit_pretrained import SequoiaViTPretrained
-from protocols.bulk_contract import BulkModel, HasUntrainedTwin, PretrainsOnNormal
+from baselines.bulk.he2rna import HE2RNA
+from baselines.bulk.he2rna_sequoia_pretrained import HE2RNASequoiaPretrained
+from baselines.bulk.nearest_slides import NearestSlides
+from baselines.bulk.sequoia_vis import SequoiaViS
+from baselines.bulk.sequoia_vit import SequoiaViT
+from baselines.bulk.sequoia_vit_pretrained import SequoiaViTPretrained
+from baselines.registry import built_in, load_model_class
+from protocols.bulk.contract import BulkModel, HasUntrainedTwin, PretrainsOnNormal
 from protocols.contract import Settings
 from protocols.errors import UserError
 from tests.baselines.bulk_toy import ToySlides, toy
 
-CLASSES = {
-    "sequoia_vit": "SequoiaViT",
-    "sequoia_vit_pretrained": "SequoiaViTPretrained",
-    "sequoia_vis": "SequoiaViS",
-    "sequoia_vis_pretrained": "SequoiaViSPretrained",
-    "sequoia_as_released": "SequoiaAsReleased",
-    "he2rna": "HE2RNA",
-    "he2rna_pretrained": "HE2RNAPretrained",
-    "he2rna_sequoia": "HE2RNASequoia",
-    "he2rna_sequoia_pretrained": "HE2RNASequoiaPretrained",
-    "ridge_mean_feature": "RidgeMeanFeature",
-    "nearest_slides": "NearestSlides",
-    "bulk_train_mean": "BulkTrainMean",
-    "bulk_shuffled": "BulkShuffled",
-    "bulk_oracle": "BulkOracle",
-}
-NETWORKS = [name for name in CLASSES if name.startswith(("sequoia", "he2rna"))]
+MODELS = [name for name, module in built_in().items() if module.startswith("baselines.bulk.")]
+NETWORKS = [name for name in MODELS if name.startswith(("sequoia", "he2rna"))]
 PRETRAINED = [name for name in NETWORKS if name.endswith("pretrained")]
 LEARNED = [*NETWORKS, "ridge_mean_feature", "nearest_slides"]
 TRAIN, TEST, NORMAL = toy(100), toy(40, seed=1), toy(40, genes=15, seed=2, prefix="n")
 
 
 def model_class(name: str) -> type[Any]:
-    return getattr(import_module(f"baselines.{name}"), CLASSES[name])
+    return load_model_class(name, {}, Path())
 
 
 def fitted(name: str, train: ToySlides = TRAIN) -> Any:
@@ -73,7 +59,7 @@ def mean_r(answer: np.ndarray) -> float:
     return float(np.mean([np.corrcoef(answer[:, gene], TEST.targets[:, gene])[0, 1] for gene in columns]))
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", MODELS)
 def test_contract(name: str) -> None:
     model = of(name)
     assert isinstance(model, BulkModel)
@@ -87,7 +73,7 @@ def test_contract(name: str) -> None:
     np.testing.assert_array_equal(model.predict(TEST), answer)
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", MODELS)
 def test_an_answer_does_not_depend_on_who_else_is_asked(name: str) -> None:
     model, rows = of(name), np.array([31, 4, 7])
     np.testing.assert_allclose(model.predict(TEST.take(rows)), model.predict(TEST)[rows], atol=1e-5)
@@ -164,7 +150,7 @@ def test_the_twin_is_the_network_before_its_first_step(monkeypatch: pytest.Monke
     def stop_at_once(network: Any, *_: Any) -> None:
         seen.update({name: part.clone() for name, part in network.state_dict().items()})
 
-    monkeypatch.setattr("baselines.shared.bulk_training.train", stop_at_once)
+    monkeypatch.setattr("baselines.training.bulk_training.train", stop_at_once)
     model = SequoiaViS()
     model.fit(TRAIN)
     again = model._untrained(None).state_dict()
@@ -179,7 +165,7 @@ def test_pretraining_gives_the_trunk_alone_and_is_really_used(monkeypatch: pytes
     trunk = model.pretrain(NORMAL)
     assert all(array.dtype == np.float32 for array in trunk.values())
     assert not [name for name in trunk if name.startswith(("output", "norm"))]
-    monkeypatch.setattr("baselines.shared.bulk_training.train", lambda *_: None)
+    monkeypatch.setattr("baselines.training.bulk_training.train", lambda *_: None)
     model.start_from(trunk)
     model.fit(TRAIN)
     started: Any = model._network
@@ -194,7 +180,7 @@ def test_a_released_twin_of_he2rna_is_its_pretrained_trunk(monkeypatch: pytest.M
         twin = "before_fit"
 
     trunk = HE2RNASequoiaPretrained().pretrain(NORMAL)
-    monkeypatch.setattr("baselines.shared.bulk_training.train", lambda *_: None)
+    monkeypatch.setattr("baselines.training.bulk_training.train", lambda *_: None)
     fresh, released = HE2RNASequoiaPretrained(), BeforeFit()
     for model in (fresh, released):
         model.start_from(trunk)
@@ -230,7 +216,7 @@ def test_other_places_or_features_are_one_line() -> None:
         of("he2rna").predict(toy(5, width=9))
 
 
-@pytest.mark.parametrize("name", [name for name in CLASSES if name != "bulk_oracle"])
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "bulk_oracle"])
 def test_another_cohort_may_ask_for_fewer_genes_in_another_order(name: str) -> None:
     asked = replace(TEST, genes=("g7", "g2"))
     np.testing.assert_array_equal(of(name).predict(asked), of(name).predict(TEST)[:, [7, 2]])
@@ -300,16 +286,17 @@ def test_features_of_any_scale_train_alike_unless_as_released() -> None:
 
 
 def test_published_numbers_stand_on_the_cards() -> None:
-    def printed(name: str, metric: str) -> float:
-        return next(p.value for p in model_class(name).card.published if p.metric == metric)
+    def printed(name: str, metric: str, board: str = "") -> float:
+        claims = model_class(name).card.published
+        return next(claim.value for claim in claims if (claim.metric, claim.board) == (metric, board))
 
-    assert printed("he2rna_sequoia", "well-predicted genes, TCGA-BRCA") == 1672
-    assert printed("he2rna_sequoia_pretrained", "well-predicted genes, TCGA-PAAD") == 280
-    assert printed("sequoia_vit", "well-predicted genes, TCGA-BRCA") == 14915
-    assert printed("sequoia_vit_pretrained", "median r of the top 1,000 genes, TCGA-KIRP") == 0.340
-    assert printed("sequoia_vit_pretrained", "genes validated externally, CPTAC-BRCA") == 10082
-    assert printed("sequoia_vit_pretrained", "median EMD, slide 242") == 0.116
-    counts = {name: len(model_class(name).card.published) for name in CLASSES}
+    assert printed("he2rna_sequoia", "well_predicted", "brca") == 1672
+    assert printed("he2rna_sequoia_pretrained", "well_predicted", "paad") == 280
+    assert printed("sequoia_vit", "well_predicted", "brca") == 14915
+    assert printed("sequoia_vit_pretrained", "top_median_as_published", "kirp") == 0.340
+    assert printed("sequoia_vit_pretrained", "external_held", "brca") == 10082
+    assert printed("sequoia_vit_pretrained", "emd_own_genes") == 0.116
+    counts = {name: len(model_class(name).card.published) for name in MODELS}
     assert {name: n for name, n in counts.items() if n} == {
         "sequoia_vit": 18,
         "sequoia_vit_pretrained": 18 + 7 + 18,
@@ -319,6 +306,6 @@ def test_published_numbers_stand_on_the_cards() -> None:
 
 
 def test_cards_are_read_without_torch_or_sklearn() -> None:
-    lines = ";".join(f"from baselines.{name} import {CLASSES[name]}" for name in CLASSES)
+    lines = ";".join(f"import {built_in()[name]}" for name in MODELS)
     code = f"import sys;{lines};print([m for m in ('torch', 'sklearn') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

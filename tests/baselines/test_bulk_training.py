@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.shared.bulk_answer import gene_columns, patient_means
-from baselines.shared.bulk_stopping import CorrelationRule, LossRule, PaperRule, ReleasedRule, StoppingRule
-from baselines.shared.bulk_training import (
+from baselines.bulk.parts.answer import gene_columns, patient_means
+from baselines.bulk.parts.windows import distinct_tiles
+from baselines.networks.he2rna_network import He2rnaNetwork, He2rnaSizes
+from baselines.training.bulk_stopping import CorrelationRule, LossRule, PaperRule, ReleasedRule, StoppingRule
+from baselines.training.bulk_training import (
     Examples,
     Looking,
     Schedule,
@@ -21,8 +23,6 @@ from baselines.shared.bulk_training import (
     tile_scale,
     train,
 )
-from baselines.shared.bulk_windows import distinct_tiles
-from baselines.shared.he2rna_network import He2rnaNetwork, He2rnaSizes
 from protocols.errors import UserError
 from tests.baselines.bulk_toy import ToySlides, toy
 

@@ -15,28 +15,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from baselines.cox_clinical import RIDGE, CoxClinical
-from baselines.cox_elastic_net import INNER_FOLDS, L1_RATIO, CoxElasticNet, choose_penalty, partial_log_likelihood
-from baselines.kaplan_meier import KaplanMeier
-from baselines.random_survival_forest import SMALLEST_LEAF, TIME_POINTS, TREES, RandomSurvivalForest, on_grid
-from baselines.shared.survival_answer import CURVE_POINTS, curve_times, event_times, surv, with_curves
-from baselines.shared.survival_features import Standardiser, fitted_standardiser, with_missing_flags
-from baselines.shuffled_survival import ShuffledSurvival
-from baselines.survival_oracle import SurvivalOracle
-from baselines.survival_oracle_genome import SurvivalOracleGenome
-from baselines.survival_oracle_image import SurvivalOracleImage
-from protocols.cohorts.patient_readers import PatientSource, read_patients
+from baselines.survival.cox_clinical import RIDGE, CoxClinical
+from baselines.survival.cox_elastic_net import (
+    INNER_FOLDS,
+    L1_RATIO,
+    CoxElasticNet,
+    choose_penalty,
+    partial_log_likelihood,
+)
+from baselines.survival.kaplan_meier import KaplanMeier
+from baselines.survival.parts.answer import CURVE_POINTS, curve_times, event_times, surv, with_curves
+from baselines.survival.parts.features import Standardiser, fitted_standardiser, with_missing_flags
+from baselines.survival.random_survival_forest import SMALLEST_LEAF, TIME_POINTS, TREES, RandomSurvivalForest, on_grid
+from baselines.survival.shuffled_survival import ShuffledSurvival
+from baselines.survival.survival_oracle import SurvivalOracle
+from baselines.survival.survival_oracle_genome import SurvivalOracleGenome
+from baselines.survival.survival_oracle_image import SurvivalOracleImage
 from protocols.contract import Settings
 from protocols.errors import UserError
 from protocols.metrics.concordance import harrell
 from protocols.seeds import derive_seed
-from protocols.survival.splitting import make_split
+from protocols.survival.answers import checked
+from protocols.survival.contract import SurvivalPrediction
+from protocols.survival.read import read_patients
+from protocols.survival.splits import make_split
 from protocols.survival.store import write_patient_store
+from protocols.survival.toy import inputs_of, take, toy_survival
+from protocols.survival.view_makers import PatientViews
 from protocols.survival.views import SurvivalTrainingView
-from protocols.survival_contract import SurvivalPrediction
-from protocols.survival_toy import inputs_of, take, toy_survival
-from suite.checked_survival import checked_survival
-from suite.survival.views import PatientViews
 from tests.cohorts import real_data
 
 MODELS: tuple[Callable[[], Any], ...] = (
@@ -50,7 +56,7 @@ Float = NDArray[np.float64]
 
 def answer(model: Any, data: SurvivalTrainingView = TOY, train: NDArray[np.int64] = TRAIN) -> SurvivalPrediction:
     model.fit(take(data, train))
-    return checked_survival(model.predict(take(inputs_of(data), TEST)), len(TEST), model.card.name, "of the test")
+    return checked(model.predict(take(inputs_of(data), TEST)), len(TEST), model.card.name, "of the test")
 
 
 def curves_of(found: SurvivalPrediction) -> Float:
@@ -205,7 +211,7 @@ def test_forest_is_scikit_survivals_on_the_filled_table() -> None:
 
 
 def test_grid_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("baselines.random_survival_forest.TIME_POINTS", 3)
+    monkeypatch.setattr("baselines.survival.random_survival_forest.TIME_POINTS", 3)
     time = np.array([1, 2, 3, 4, 5, 0.5, 1.5, 3, 4.5, 9])
     event = np.array([True] * 5 + [False] * 5)
     assert on_grid(time, event).tolist() == [1, 3, 3, 5, 5, 0.5, 1, 3, 3, 5]
@@ -219,7 +225,7 @@ def test_grid_keeps_the_life_table(seed: int, n: int, points: int) -> None:
     time, event = rng.integers(1, 40, n).astype(float), rng.random(n) < 0.6
     event[0] = True
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("baselines.random_survival_forest.TIME_POINTS", points)
+        patch.setattr("baselines.survival.random_survival_forest.TIME_POINTS", points)
         moved = on_grid(time, event)
     assert (moved > 0).all()
     grid = event_times(time, event, points)
@@ -239,7 +245,7 @@ def test_forest_of_many_patients_tells_at_most_150_times_apart() -> None:
     assert toy.event.sum() > 1.3 * TIME_POINTS
     model.fit(take(toy, np.arange(360)))
     assert len(model._forest.unique_times_) <= TIME_POINTS + 1
-    found = checked_survival(model.predict(take(inputs_of(toy), np.arange(360, 400))), 40, "forest", "0")
+    found = checked(model.predict(take(inputs_of(toy), np.arange(360, 400))), 40, "forest", "0")
     assert (harrell(toy.time[360:], toy.event[360:], found.risk).value or 0) > 0.6
 
 
@@ -402,7 +408,7 @@ def test_lung_adenocarcinoma_on_its_published_folds(tmp_path: Path) -> None:
     """453 patients, 3,096 features: the elastic net reaches 0.64 and the forest 0.61, a shuffled one chance."""
     root = real_data("mcat")
     table, splits = "tcga_luad_all_clean.csv.zip", "splits/tcga_luad"
-    cohort = read_patients(PatientSource("luad", "mcat", root, table=table, signatures="signatures.csv", splits=splits))
+    cohort = read_patients("luad", "mcat", root, table=table, signatures="signatures.csv", splits=splits)
     store = write_patient_store(tmp_path / "luad", cohort, phantom=False, root=root)
     views, folds = PatientViews(store, Settings(), None, None), make_split(store, folds=5, seed=0).folds
     for model, low, high in (

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from baselines.registry import BUILTIN, load_model_class
+from baselines.registry import built_in, load_model_class
+from protocols.bulk.checks import checks as bulk_checks
 from protocols.contract import Inputs, Model, Pretrains, Settings
-from protocols.toy import inputs_of, toy_training
-from protocols.views import InputView, TrainingView
-from suite.bulk_conformance import check_bulk_model
+from protocols.contract_checks import results_of
+from protocols.expression.toy import inputs_of, toy_training
+from protocols.expression.views import InputView, TrainingView
 
 ANOTHER_FILE = {"past", "past_faithful"}  # tested with their own module
-CARDS = sorted(set(BUILTIN) - ANOTHER_FILE)
+CARDS = sorted(set(built_in()) - ANOTHER_FILE)
 TASKS = {name: load_model_class(name, {}, Path()).card.task for name in CARDS}
 NAMES = [name for name, task in TASKS.items() if task == "expression"]
 ALIKE = {
@@ -71,7 +72,7 @@ def fitted() -> dict[str, tuple[Model, np.ndarray]]:
 @pytest.mark.parametrize("name", CARDS)
 def test_card_is_complete_and_named_like_its_module(name: str) -> None:
     cls = load_model_class(name, {}, Path())
-    assert cls.__module__ == f"baselines.{name}"
+    assert cls.__module__ == f"baselines.{cls.card.task}.{name}"
     assert cls.card.name == name
     for text in ("title", "summary", "licence", "training_overlap"):
         assert getattr(cls.card, text), text
@@ -90,7 +91,7 @@ def test_models_of_bulk_expression_pass_their_check(name: str) -> None:
     if TASKS[name] != "bulk":
         pytest.skip(f"`slide2omics check` has no contract tests for the task {TASKS[name]!r} yet")
     model: Any = load_model_class(name, {}, Path())
-    assert [(r.check, r.problem) for r in check_bulk_model(model, name, SETTINGS) if r.problem] == []
+    assert [(r.check, r.problem) for r in results_of(bulk_checks(model, name, SETTINGS), model) if r.problem] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -198,14 +199,14 @@ def test_importing_and_fitting_a_probe_or_a_control_never_imports_torch() -> Non
     code = f"""
 import sys
 from pathlib import Path
-from baselines.registry import load_model_class, BUILTIN
-from protocols.toy import inputs_of, toy_training
+from baselines.registry import load_model_class, built_in
+from protocols.expression.toy import inputs_of, toy_training
 data = toy_training(n=40, genes=4)
 for name in {light!r}:
     model = load_model_class(name, {{}}, Path())()
     model.fit(data)
     model.predict(inputs_of(data))
-for name in set(BUILTIN) - {ANOTHER_FILE!r}:
+for name in set(built_in()) - {ANOTHER_FILE!r}:
     load_model_class(name, {{}}, Path())
 assert "torch" not in sys.modules
 """

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.shared import diffusion_process as dp
-from baselines.shared.diffusion_process import Process, Reading
-from baselines.shared.diffusion_unet import DIFFUSION_SIZES, DiffusionUNet, time_embedding
-from baselines.shared.image_learners import DiffusionLearner, DiffusionSetup
-from baselines.shared.image_networks import parameters_of
+from baselines.networks import diffusion_process as dp
+from baselines.networks.diffusion_process import Process, Reading
+from baselines.networks.diffusion_unet import DIFFUSION_SIZES, DiffusionUNet, time_embedding
+from baselines.networks.image_networks import parameters_of
+from baselines.training.image_learners import DiffusionLearner, DiffusionSetup
 
 FULL, MINI = DIFFUSION_SIZES["full"], DIFFUSION_SIZES["mini"]
 
@@ -202,7 +202,7 @@ def test_the_running_mean_answers_and_noise_goes_by_patch() -> None:
     name = "leave.2.weight"
     start = learner.mean.state_dict()[name].clone()
     learner.optimise(1e-2)
-    from baselines.shared.image_pairs import Batch
+    from baselines.staining.parts.pairs import Batch
 
     he = normal(2, 3, 16, 16).float().clamp(-1, 1)
     learner.step(Batch(he, he, None), torch.Generator().manual_seed(0))

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.shared.embedding import central, embed, to_input
-from baselines.shared.encoders import ENCODERS, IMAGENET, build_encoder
+from baselines.encoders.embedding import central, embed, to_input
+from baselines.encoders.modules import build_encoder
+from baselines.encoders.spec import IMAGENET
+from baselines.encoders.table import ENCODERS
 from protocols.contract import CropArray, RowArray, Settings
-from protocols.toy import ArrayCrops
+from protocols.expression.toy import ArrayCrops
 
 SETTINGS = Settings(threads=1)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from baselines.shared.checkpoint_keys import KEY_MAPS
-from baselines.shared.encoder_modules import BUILDERS, construct
-from baselines.shared.encoders import ENCODERS, build_encoder, encoder_spec
+from baselines.encoders.checkpoint_keys import KEY_MAPS
+from baselines.encoders.entries import encoder_spec
+from baselines.encoders.modules import BUILDERS, build_encoder, construct
+from baselines.encoders.table import ENCODERS
 from protocols.contract import Settings
 from protocols.errors import UserError
 

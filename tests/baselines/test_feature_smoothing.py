@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from baselines.shared.feature_smoothing import FeatureDistributionSmoothing, gaussian_kernel
+from baselines.training.feature_smoothing import FeatureDistributionSmoothing, gaussian_kernel
 
 YES = torch.ones
 

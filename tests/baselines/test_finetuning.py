@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.shared.finetuning import (
+from baselines.expression.st_net import STNet
+from baselines.expression.st_net_own_target import log_fraction
+from baselines.training.finetuning import (
     Regressor,
     augmented,
     channel_statistics,
@@ -14,10 +16,8 @@ from baselines.shared.finetuning import (
     gene_means,
     squared_error,
 )
-from baselines.st_net import STNet
-from baselines.st_net_own_target import log_fraction
 from protocols.contract import Settings
-from protocols.toy import inputs_of, toy_training
+from protocols.expression.toy import inputs_of, toy_training
 
 
 def test_loss_is_summed_over_the_batch_and_divided_by_genes() -> None:

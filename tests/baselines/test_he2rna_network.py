@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from baselines.shared.he2rna_network import (
+from baselines.networks.he2rna_network import (
     KS,
     ORIGINAL,
     SEQUOIA,

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.shared.stain_colours import DAB, HAEMATOXYLIN, mixed, stain_matrix, unmixed
+from baselines.staining.parts.stain_colours import DAB, HAEMATOXYLIN, mixed, stain_matrix, unmixed
 from protocols.contract import HasWeights, Settings
 from protocols.errors import UserError
-from protocols.image_contract import ImageModel
+from protocols.staining.contract import StainingModel
 from tests.baselines.image_toy import ToyPatches, psnr, toy
 
 CONTROLS = {
@@ -44,7 +44,7 @@ FEW, ASKED = toy(4, pixels=40), toy(4, seed=1, pixels=40)
 
 
 def model_class(name: str) -> type[Any]:
-    return getattr(import_module(f"baselines.{name}"), CLASSES[name])  # type: ignore[no-any-return]
+    return getattr(import_module(f"baselines.staining.{name}"), CLASSES[name])  # type: ignore[no-any-return]
 
 
 def brief(name: str) -> Any:
@@ -72,9 +72,9 @@ def score(name: str, train: ToyPatches = TRAIN) -> float:
 @pytest.mark.parametrize("name", CLASSES)
 def test_contract(name: str) -> None:
     model = of(name)
-    assert isinstance(model, ImageModel)
+    assert isinstance(model, StainingModel)
     assert isinstance(model, HasWeights) == (name in NETWORKS)
-    assert (model.card.name, model.card.task) == (name, "image")
+    assert (model.card.name, model.card.task) == (name, "staining")
     assert model.card.kind == ("oracle" if name == "ihc_oracle" else "control" if name in CONTROLS else "model")
     assert model.card.licence
     assert model.card.training_overlap != "unknown"
@@ -104,7 +104,7 @@ def test_the_same_twice_and_another_seed_differs(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_passes_of_several_patches_say_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a GPU does: several at once, filled up with repeats."""
-    import baselines.shared.image_answer as answers
+    import baselines.staining.parts.answer as answers
 
     model, rows, alone = of(name), np.array([1, 3, 0]), None
     alone = model.predict(ASKED, rows).astype(int)
@@ -182,7 +182,7 @@ def test_stain_transfer_keeps_haematoxylin_and_spreads_dab() -> None:
 def test_cards_are_read_without_torch() -> None:
     names = ", ".join(f"'{name}'" for name in CLASSES)
     code = (
-        f"import sys, importlib; [importlib.import_module('baselines.' + name) for name in ({names})];"
+        f"import sys, importlib; [importlib.import_module('baselines.staining.' + name) for name in ({names})];"
         "print({'torch', 'skimage', 'scipy'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -193,9 +193,9 @@ def test_published_numbers() -> None:
     values = {n: [(p.metric, p.value) for p in model_class(n).card.published] for n in CLASSES}
     given = {name: dict(numbers) for name, numbers in values.items() if numbers}
     assert given == {
-        "past_generator": {"PSNR": 25.2, "SSIM, global window": 0.61, "H-score Pearson r": 0.91},
-        "improved_diffusion": {"PSNR": 24.3, "SSIM, global window": 0.57},
-        "reggan": {"PSNR": 23.8, "SSIM, global window": 0.60},
+        "past_generator": {"psnr": 25.2, "ssim_global": 0.61, "h_score_r": 0.91},
+        "improved_diffusion": {"psnr": 24.3, "ssim_global": 0.57},
+        "reggan": {"psnr": 23.8, "ssim_global": 0.60},
     }
     assert model_class("past_generator").card.encoder == "past"
     assert model_class("ihc_oracle").card.needs == ("oracle",)

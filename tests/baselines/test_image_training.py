@@ -12,8 +12,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from baselines.shared.image_pairs import Deck, Pairs, Plan, to_images, to_tensor
-from baselines.shared.image_training import CHECKPOINT, mixed_precision
+from baselines.staining.parts.pairs import Deck, Pairs, Plan, to_images, to_tensor
+from baselines.training.image_training import CHECKPOINT, mixed_precision
 from protocols.contract import Settings
 from protocols.errors import UserError
 from tests.baselines.image_toy import ToyPatches, toy
@@ -36,7 +36,7 @@ class Killed(Exception):
 
 def brief(name: str, **changes: Any) -> Any:
     plan = Plan(2, 2e-3, steps=9, crop=32, augment=True, anneal=True, save_every=4)
-    base = getattr(import_module(f"baselines.{name}"), LEARNERS[name])
+    base = getattr(import_module(f"baselines.staining.{name}"), LEARNERS[name])
     return type("Brief", (base,), {"plan": lambda self, profile: replace(plan, **changes)})()
 
 

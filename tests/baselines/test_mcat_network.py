@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from baselines.shared.survival_blocks import MINI, Batch, GatedAttentionPool
-from baselines.shared.survival_networks import AttentionMil, DeepSets, Mcat
+from baselines.networks.survival_blocks import MINI, Batch, GatedAttentionPool
+from baselines.networks.survival_networks import AttentionMil, DeepSets, Mcat
 
 Float = NDArray[np.float64]
 WIDTH, GENOMIC = 5, (3, 4)

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 import past_model.settings
-from baselines.past import PAST, pairs_of
-from baselines.past_faithful import PASTFaithful
+from baselines.expression.past import PAST, pairs_of
+from baselines.expression.past_faithful import PASTFaithful
 from past_model.pretraining import build
 from past_model.settings import CORRECTED, FAITHFUL
 from past_model.tokens import RankTokeniser
 from protocols.contract import HasWeights, Model, Pretrains, Settings
 from protocols.errors import UserError
-from protocols.toy import inputs_of, toy_training
-from protocols.views import TrainingView
+from protocols.expression.toy import inputs_of, toy_training
+from protocols.expression.views import TrainingView
 from tests.past_model.small import SMALL, TABLE_ROWS
 
 BOTH = pytest.mark.parametrize("cls", [PAST, PASTFaithful])

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.past_generator import PASTGenerator
-from baselines.shared.film_generator import FILM_SIZES, FilmGenerator, film
-from baselines.shared.image_networks import UNET_SIZES, ColourStart, UNet, pad_to_multiple, parameters_of
-from baselines.shared.image_pairs import Pairs, Plan, affine_colour, embedding_scale
+from baselines.networks.film_generator import FILM_SIZES, FilmGenerator, film
+from baselines.networks.image_networks import UNET_SIZES, ColourStart, UNet, pad_to_multiple, parameters_of
+from baselines.staining.parts.pairs import Pairs, Plan, affine_colour, embedding_scale
+from baselines.staining.past_generator import PASTGenerator
 from protocols.errors import UserError
 from tests.baselines.image_toy import psnr, toy
 

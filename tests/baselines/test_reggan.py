@@ -8,10 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.shared.gan_learners import Pix2pixLearner, RegganLearner, RegganMode, ReplayPool, frozen
-from baselines.shared.image_networks import parameters_of
-from baselines.shared.image_pairs import Batch
-from baselines.shared.reggan_networks import (
+from baselines.networks.image_networks import parameters_of
+from baselines.networks.reggan_networks import (
     REGGAN_SIZES,
     PatchDiscriminator,
     RegistrationNetwork,
@@ -19,6 +17,8 @@ from baselines.shared.reggan_networks import (
     roughness,
     warp,
 )
+from baselines.staining.parts.pairs import Batch
+from baselines.training.gan_learners import Pix2pixLearner, RegganLearner, RegganMode, ReplayPool, frozen
 from protocols.errors import UserError
 
 FULL, MINI = REGGAN_SIZES["full"], REGGAN_SIZES["mini"]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from baselines import registry
-from baselines.registry import BUILTIN, load_model_class
-from baselines.source_closure import source_closure
+from baselines.registry import built_in, is_outside, load_model_class, start_of
 from protocols.errors import UserError
+from tests.entry_points import install
 
 ROOT = Path(__file__).parents[2]
 GOOD = """
@@ -28,33 +28,60 @@ def _file(folder: Path, text: str, name: str = "mine.py") -> str:
     return f"{name}:Mine"
 
 
-@pytest.mark.parametrize("name", sorted(BUILTIN))
-def test_every_built_in_file_holds_one_class_named_in_the_table(name: str) -> None:
-    module, _, class_name = BUILTIN[name].partition(":")
-    assert module == f"baselines.{name}"
-    text = (ROOT / "baselines" / f"{name}.py").read_text()
-    assert f"class {class_name}" in text
+@pytest.mark.parametrize("name", sorted(built_in()))
+def test_every_file_of_a_task_is_a_model_of_that_name_and_task(name: str) -> None:
+    found = load_model_class(name, {}, ROOT)
+    assert built_in()[name] == f"baselines.{found.card.task}.{name}" == found.__module__
+    assert not is_outside(name, {})
+    assert start_of(name, {}, ROOT) == found.__module__
+
+
+def test_a_new_file_is_found_without_being_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "expression").mkdir()
+    (tmp_path / "expression" / "fresh.py").write_text(GOOD.replace("mine", "fresh"))
+    monkeypatch.setattr(registry, "HERE", tmp_path)
+    built_in.cache_clear()
+    try:
+        assert built_in() == {"fresh": "baselines.expression.fresh"}
+    finally:
+        monkeypatch.undo()
+        built_in.cache_clear()
 
 
 def test_a_file_relative_to_the_root(tmp_path: Path) -> None:
     cls = load_model_class("mine", {"mine": _file(tmp_path, GOOD)}, tmp_path)
     assert cls.card.title == "Mine"
-    assert source_closure(cls) == [tmp_path / "mine.py"]
+    assert is_outside("mine", {"mine": "mine.py:Mine"})
+    assert start_of("mine", {"mine": "mine.py:Mine"}, tmp_path) == tmp_path / "mine.py"
 
 
 def test_a_module_and_an_adapter_that_hides_a_built_in(tmp_path: Path) -> None:
-    assert load_model_class("uni", {"uni": "baselines.uni:UNI"}, tmp_path).card.name == "uni"
+    assert load_model_class("uni", {"uni": "baselines.expression.uni:UNI"}, tmp_path).card.name == "uni"
     text = GOOD.replace('"mine"', '"uni"')
     assert load_model_class("uni", {"uni": _file(tmp_path, text)}, tmp_path).card.title == "Mine"
 
 
 def test_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("plip", "baselines.plip:PLIP", registry.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: EntryPoints([point]))
-    monkeypatch.setattr(registry, "BUILTIN", {})
-    assert load_model_class("plip", {}, ROOT).card.name == "plip"
-    with pytest.raises(UserError, match="unknown model"):
-        load_model_class("uni", {}, ROOT)
+    point = EntryPoint("theirs", "baselines.expression.plip:PLIP", registry.ENTRY_POINT_GROUP)
+    install(monkeypatch, point)
+    assert is_outside("theirs", {})
+    with pytest.raises(UserError, match="its card is named 'plip'"):
+        load_model_class("theirs", {}, ROOT)
+
+
+def test_an_installed_model_may_not_take_a_built_ins_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("plip", "their_package:PLIP", registry.ENTRY_POINT_GROUP)
+    install(monkeypatch, point)
+    with pytest.raises(UserError, match=r"'plip' is brought by baselines\.expression\.plip and by their_package:PLIP"):
+        load_model_class("plip", {}, ROOT)
+
+
+def test_a_module_beside_the_file_can_be_imported(tmp_path: Path) -> None:
+    (tmp_path / "my_net_beside.py").write_text("TITLE = 'Beside'\n")
+    text = GOOD.replace("class Mine:", "from my_net_beside import TITLE\n\nclass Mine:").replace(
+        'title="Mine"', "title=TITLE"
+    )
+    assert load_model_class("mine", {"mine": _file(tmp_path, text)}, tmp_path).card.title == "Beside"
 
 
 def test_unknown_name_gets_the_nearest() -> None:
@@ -82,29 +109,3 @@ def test_a_broken_file_is_named_with_its_line(text: str, says: str, tmp_path: Pa
 def test_a_target_that_leads_nowhere(target: str, tmp_path: Path) -> None:
     with pytest.raises(UserError):
         load_model_class("mine", {"mine": target}, tmp_path)
-
-
-def _closure(name: str) -> set[str]:
-    return {path.relative_to(ROOT).as_posix() for path in source_closure(load_model_class(name, {}, ROOT))}
-
-
-def test_closure_of_a_probe_is_small_and_that_of_st_net_reaches_the_loop() -> None:
-    package = {"baselines/__init__.py", "baselines/shared/__init__.py"}
-    assert _closure("uni") == package | {"baselines/uni.py", "baselines/shared/probe.py", "baselines/shared/ridge.py"}
-    assert _closure("train_mean") == {"baselines/train_mean.py"}
-    # imports inside functions and two steps away count too
-    assert {
-        "baselines/shared/finetuning.py",
-        "baselines/shared/encoder_modules.py",
-        "baselines/shared/checkpoint_keys.py",
-        "past_model/timm_import.py",
-    } <= _closure("st_net")
-    assert "baselines/st_net.py" in _closure("st_net_own_target")
-    assert "baselines/st_net_own_target.py" not in _closure("st_net")
-
-
-def test_closure_of_an_adapter_holds_what_it_imports_from_here(tmp_path: Path) -> None:
-    text = GOOD.replace("class Mine", "from baselines.shared.ridge import MaskedRidge\n\nclass Mine")
-    closure = source_closure(load_model_class("mine", {"mine": _file(tmp_path, text)}, tmp_path))
-    assert tmp_path / "mine.py" in closure
-    assert ROOT / "baselines/shared/ridge.py" in closure

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from baselines.sequoia_vis import SequoiaViS
-from baselines.sequoia_vis_first_tile import SequoiaViSFirstTile
+from baselines.bulk.sequoia_vis import SequoiaViS
+from baselines.bulk.sequoia_vis_first_tile import SequoiaViSFirstTile
+from protocols.bulk.view_makers import window_view
 from protocols.contract import Settings
 from protocols.seeds import generator
 from protocols.spatial.windows import MapOfWindows, Windows, lay_windows
-from suite.bulk.views import window_view
 from tests.baselines.bulk_toy import ToySlides, toy
 
 WINDOW, WIDTH, GENES, SIDE = 4, 12, 20, 18

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge, RidgeCV
 
-from baselines.shared.ridge import ALPHAS, MaskedRidge
+from baselines.expression.parts.ridge import ALPHAS, MaskedRidge
 
 
 def _data(n: int, d: int, genes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

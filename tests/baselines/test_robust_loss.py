@@ -10,7 +10,7 @@ import torch
 from scipy.integrate import quad
 from scipy.special import k1
 
-from baselines.shared.robust_loss import (
+from baselines.training.robust_loss import (
     AdaptiveRobustLoss,
     general_loss,
     interpolated_log_partition,

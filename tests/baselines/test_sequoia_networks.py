@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from baselines.shared.sequoia_networks import (
+from baselines.networks.sequoia_networks import (
     FULL,
     Attention,
     Mixer,

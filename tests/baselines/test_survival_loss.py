@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.shared.survival_loss import BINS, bin_edges, bins_of, nll, risk_of, survival_of
+from baselines.training.survival_loss import BINS, bin_edges, bins_of, nll, risk_of, survival_of
 
 LOGITS = st.lists(st.floats(-3, 3), min_size=BINS, max_size=BINS)
 """Moderate, so that no probability reaches the clamp at 1e-7: beyond it the loss leaves the definition on purpose."""

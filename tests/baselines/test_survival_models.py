@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.registry import BUILTIN, load_model_class
-from baselines.shared.survival_blocks import FULL, MINI, Batch, CoAttention, SurvivalSizes
-from baselines.shared.survival_loss import bin_edges, bins_of, nll, risk_of, survival_of
-from baselines.shared.survival_networks import DeepSets, Mcat
-from baselines.shared.survival_training import (
+from baselines.networks.survival_blocks import FULL, MINI, Batch, CoAttention, SurvivalSizes
+from baselines.networks.survival_networks import DeepSets, Mcat
+from baselines.registry import built_in, load_model_class
+from baselines.training.survival_loss import bin_edges, bins_of, nll, risk_of, survival_of
+from baselines.training.survival_training import (
     BagCache,
     Patients,
     Targets,
@@ -22,9 +22,11 @@ from baselines.shared.survival_training import (
     predict_logits,
     step,
 )
-from suite.survival_conformance import check_survival_model
+from protocols.contract import Settings
+from protocols.contract_checks import results_of
+from protocols.survival.checks import checks
 
-SURVIVAL = [name for name in BUILTIN if load_model_class(name, {}, Path()).card.task == "survival"]
+SURVIVAL = [name for name in built_in() if load_model_class(name, {}, Path()).card.task == "survival"]
 QUICK = {"mcat_resnet50", "mcat_past_multi", "mcat_resnet50_as_released", "attention_mil", "deep_sets", "snn"}
 BLCA = (94, 334, 521, 468, 1496, 479)
 CPU = torch.device("cpu")
@@ -36,7 +38,7 @@ def test_contract(name: str) -> None:
     if name.startswith("mcat_") and name not in QUICK:
         pytest.skip("the same class as mcat_resnet50, with another card")
     model = load_model_class(name, {}, Path())
-    assert [(r.check, r.problem) for r in check_survival_model(model, name) if r.problem] == []
+    assert [(r.check, r.problem) for r in results_of(checks(model, name, Settings()), model) if r.problem] == []
 
 
 def test_published_size() -> None:

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from baselines.shared import survival_training
-from baselines.shared.survival_blocks import MINI, Batch, SurvivalSizes
-from baselines.shared.survival_networks import Mcat, Snn
-from baselines.shared.survival_training import BagCache, Patients, Targets, TrainingPlan, step, train, weighted_draw
+from baselines.networks.survival_blocks import MINI, Batch, SurvivalSizes
+from baselines.networks.survival_networks import Mcat, Snn
+from baselines.training import survival_training
+from baselines.training.survival_training import BagCache, Patients, Targets, TrainingPlan, step, train, weighted_draw
 
 CPU = torch.device("cpu")
 EARLY = TrainingPlan(early=True)

@@ -10,8 +10,8 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from baselines.uni_hest import UNIHest
-from protocols.toy import inputs_of, toy_training
+from baselines.expression.uni_hest import UNIHest
+from protocols.expression.toy import inputs_of, toy_training
 
 
 @pytest.mark.parametrize("features", [16, 300])

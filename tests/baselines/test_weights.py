@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.shared.encoders import build_encoder
-from baselines.shared.weights import load_encoder
+from baselines.encoders.modules import build_encoder
+from baselines.encoders.weights import load_encoder
 from protocols.contract import Settings
 from protocols.errors import UserError
 from protocols.files import sha256_of

@@ -16,7 +16,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from sksurv.metrics import concordance_index_censored
 
 from protocols.metrics.concordance import harrell
-from protocols.survival.scoring import ScoredFold, score_folds
+from protocols.survival.score import ScoredFold, score_folds
 
 PATIENTS, SAMPLE, FOLDS = 100_000, 10_000, 5
 Cohort = tuple[np.ndarray, np.ndarray, np.ndarray]

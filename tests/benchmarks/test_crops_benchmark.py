@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from protocols.cohorts.crops import CropReader
-from protocols.cohorts.image import open_image
+from protocols.images.crops import CropReader
+from protocols.images.image import open_image
 
 SIDE, TILE, CELLS, SAMPLE, CROP = 4096, 512, 20_000, 300, 224
 

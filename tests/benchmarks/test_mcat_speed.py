@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from baselines.shared.survival_blocks import FULL, MINI, SurvivalSizes
-from baselines.shared.survival_networks import Mcat
-from baselines.shared.survival_training import BagCache, Patients, Targets, TrainingPlan, step
+from baselines.networks.survival_blocks import FULL, MINI, SurvivalSizes
+from baselines.networks.survival_networks import Mcat
+from baselines.training.survival_training import BagCache, Patients, Targets, TrainingPlan, step
 
 CPU = torch.device("cpu")
 GENOMIC = (94, 334, 521, 468, 1496, 479)

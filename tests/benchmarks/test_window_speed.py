@@ -11,15 +11,16 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from baselines.sequoia_vis import SequoiaViS
-from baselines.shared.embedding import to_input
-from baselines.shared.encoders import build_encoder, encoder_spec
+from baselines.bulk.sequoia_vis import SequoiaViS
+from baselines.encoders.embedding import to_input
+from baselines.encoders.entries import encoder_spec
+from baselines.encoders.modules import build_encoder
+from protocols.bulk.fit import WINDOWS_AT_ONCE
+from protocols.bulk.view_makers import window_view
 from protocols.bulk.views import SlideView
 from protocols.contract import FloatArray, Settings
 from protocols.seeds import generator
 from protocols.spatial.windows import MapOfWindows, Windows, lay_windows
-from suite.bulk.fold import WINDOWS_AT_ONCE
-from suite.bulk.views import window_view
 from tests.baselines.bulk_toy import toy
 
 WIDTH, GENES, SIDE = 96, 126, 36

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from protocols.metrics.concordance import harrell, uno
-from protocols.survival.scoring import ScoredFold, SurvivalScores, score_folds
+from protocols.survival.score import ScoredFold, SurvivalScores, score_folds
 from tests.cohorts import real_data
 
 pytestmark = pytest.mark.realdata

@@ -1,17 +1,22 @@
-"""Made-up score records, written as scoring writes them; numbers are drawn around a stated skill per model."""
+"""Made-up score records, sealed as scoring seals them; numbers are drawn around a stated skill per model."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from protocols.records import MAPS_FILE, RECORD_FILE, Interval, ScoreRecord
+from protocols.expression.metrics import METRICS
+from protocols.records import KIND, MAPS_FILE, Interval, ScoreRecord
+from protocols.registry import load_protocol, protocol_modules
+from protocols.sealed import write_seal
 from protocols.seeds import generator
 
+BOARD = "phantom"
 PROTOCOLS = {
     "intra_patient": ("Intra-patient single-cell expression", 1.0),
     "inter_patient": ("Inter-patient single-cell expression", 0.8),
@@ -29,7 +34,9 @@ MODELS = {
 }
 PUBLISHED: dict[str, Any] = {
     "protocol": "intra_patient",
-    "metric": "mean per-gene Pearson r",
+    "metric": "pearson_per_slide",
+    "words": "mean per-gene Pearson r",
+    "board": "",
     "value": 0.619,
     "spread": 0.099,
     "spread_is": "SD over tumour types",
@@ -64,8 +71,17 @@ def record(
         hashes={"cohort": "c0ffee", "split": "5p11t"},
         headline=headline or Interval(None, None, None, 0),
         per_patient=patients,
+        board=BOARD,
+        **declared(protocol),
     )
     return replace(made, **changes)
+
+
+def declared(protocol: str) -> dict[str, Any]:
+    """What the protocol itself says of its metrics and place; a made-up one is measured as expression is."""
+    known = load_protocol(protocol) if protocol in protocol_modules() else None
+    metrics = METRICS if known is None else known.metrics
+    return {"metrics": [asdict(metric) for metric in metrics], "place": 100 if known is None else known.place}
 
 
 def skipped(protocol: str, model: str, reason: str) -> ScoreRecord:
@@ -151,12 +167,23 @@ def maps(model: str, slides: int = 4, cells: int = 500) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def write(records: list[ScoreRecord], scores: Path, *, with_maps: bool = True, cells: int = 500) -> Path:
-    """Write records (and maps of the scored ones) as ``<scores>/<protocol>/<model>/``."""
+def write(records: Sequence[ScoreRecord], scores: Path, *, with_maps: bool = True, cells: int = 500) -> Path:
+    """Write records (and maps of the scored ones) as ``<scores>/<protocol>/<board>/<model>/seed<k>/``."""
     for made in records:
-        folder = scores / made.protocol / made.model
-        folder.mkdir(parents=True)
-        (folder / RECORD_FILE).write_text(made.to_json())
-        if with_maps and made.status == "scored":
-            maps(made.model, cells=cells).to_parquet(folder / MAPS_FILE, index=False)
+        tables = {MAPS_FILE: maps(made.model, cells=cells)} if with_maps and made.status == "scored" else {}
+        sealed(made, folder_of(made, scores), tables)
     return scores
+
+
+def folder_of(made: ScoreRecord, scores: Path) -> Path:
+    return scores / made.protocol / made.board / made.model / f"seed{made.seed}"
+
+
+def sealed(made: ScoreRecord, folder: Path, tables: Mapping[str, pd.DataFrame] | None = None) -> Path:
+    """One cell's folder: the record, the tables that stand beside it, and the seal over all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in (tables or {}).items():
+        table.to_parquet(folder / name, index=False)
+    made.write(folder)
+    write_seal(folder, KIND, {})
+    return folder

@@ -15,7 +15,8 @@ from scipy.stats import mannwhitneyu
 
 from protocols.errors import UserError
 from protocols.metrics.spatial_maps import percentile_scores
-from protocols.records import RECORD_FILE, UNITS_FILE, Interval, ScoreRecord
+from protocols.records import UNITS_FILE, Interval, ScoreRecord
+from protocols.registry import load_task
 from protocols.seeds import generator
 from protocols.spatial.store import Section, SectionsStore, Thumbnail, write_sections
 from protocols.survival.cohort import SlideFile
@@ -24,12 +25,14 @@ from reports.leaderboard import build_leaderboards
 from reports.spatial import co_expression, section_maps, spatial_cells
 from reports.spatial_page import spatial_page
 from reports.write import write_reports
-from tests.reports.synthetic import record
+from tests.reports.synthetic import folder_of, record, sealed
 from tests.reports.test_spatial_page import data_of, picture
 
 GENES = ("A", "B", "C", "D")
 MODULES = {"A": ["one"], "B": ["one"], "C": ["two"], "D": ["two"]}
 SECTIONS = ("S1", "S2")
+MAPS = "sections"
+"""The board of maps."""
 
 
 def expression(model: str, board: str, r: list[float], *, kind: str = "model", top: int = 3) -> ScoreRecord:
@@ -51,7 +54,7 @@ def expression(model: str, board: str, r: list[float], *, kind: str = "model", t
         replicates=(mean + generator(0, board).normal(0, 0.01, 100)).tolist(),
         headline=Interval(mean, mean - 0.1, mean + 0.1, 40),
         summary={"pearson_mean": mean, "well_predicted": float(sum(value > 0.25 for value in r))},
-        bulk={"top_genes": top, "criteria": "standard"},
+        details={"top_genes": top, "criteria": "standard"},
         cohort={"name": board, "phantom": True, "unit": "patient", "n_patients": 40, "n_slides": 44, "n_genes": 4},
     )
 
@@ -61,7 +64,7 @@ def study() -> list[ScoreRecord]:
         expression("best", "brca", [0.5, 0.4, 0.3, 0.6]),
         expression("worse", "brca", [0.2, 0.1, 0.3, 0.4]),
         expression("best", "gbm", [0.3, 0.2, 0.1, 0.0]),
-        replace(expression("best", "average", [0.4, 0.3, 0.2, 0.3]), per_gene=[], bulk={}),
+        replace(expression("best", "average", [0.4, 0.3, 0.2, 0.3]), per_gene=[], details={}),
         replace(expression("worse", "gbm", [0.1] * 4), status="skipped"),
         record("intra_patient", "uni"),
     ]
@@ -85,9 +88,9 @@ def test_violins_count_well_predicted_genes() -> None:
 
 def test_mann_whitney_of_each_models_own_top_genes() -> None:
     rows = list(csv.DictReader(io.StringIO(mann_whitney_csv(study()))))
-    assert [(row["cohort"], row["model"], row["against"]) for row in rows] == [
-        ("brca", "best", "worse"),
-        ("brca", "worse", "best"),
+    assert [(row["protocol"], row["cohort"], row["model"], row["against"]) for row in rows] == [
+        ("tcga_expression", "brca", "best", "worse"),
+        ("tcga_expression", "brca", "worse", "best"),
     ], "a cohort with one model has nothing to compare"
     # The top three by r over joined folds leave out the last gene (0.1 and -0.1), best within folds.
     best, worse = [0.6, 0.5, 0.4], [0.3, 0.2, 0.4]
@@ -97,7 +100,9 @@ def test_mann_whitney_of_each_models_own_top_genes() -> None:
     assert (float(rows[0]["median"]), float(rows[0]["median_against"])) == pytest.approx((0.5, 0.3))
     assert float(rows[0]["share_above"]) + float(rows[1]["share_above"]) == pytest.approx(1.0)
     assert rows[0]["top_genes"] == "3"
-    assert mann_whitney_csv([]).splitlines() == ["cohort,model,against,top_genes,median,median_against,share_above,p"]
+    assert mann_whitney_csv([]).splitlines() == [
+        "protocol,cohort,model,against,top_genes,median,median_against,share_above,p"
+    ]
 
 
 def test_a_record_does_not_depend_on_the_order_of_reading() -> None:
@@ -132,8 +137,7 @@ def spatial_cell(
     genes: tuple[str, ...] = GENES,
 ) -> tuple[ScoreRecord, Path]:
     """A score folder as scoring writes it; ``noise`` None: a constant map."""
-    tables, cell = [], folder / "gbm_spatial" / model
-    cell.mkdir(parents=True)
+    tables, beside = [], {}
     for number, name in enumerate(SECTIONS):
         section = store.section(number)
         truth = percentile_scores(section.expression)
@@ -146,28 +150,27 @@ def spatial_cell(
                     f"truth:{gene}": np.round(truth[:, place] * 2).astype(np.uint8),
                     f"predicted:{gene}": np.round(predicted[:, place] * 2).astype(np.uint8),
                 }
-        pd.DataFrame(columns).to_parquet(cell / f"section_{name}.parquet", index=False)
+        beside[f"section_{name}.parquet"] = pd.DataFrame(columns)
         r = [0.0 if noise is None else np.corrcoef(truth[:, k], predicted[:, k])[0, 1] for k in range(len(GENES))]
         tables.append(
             pd.DataFrame({"section": name, "gene": GENES, "pearson": r, "spearman": r, "ssim": np.nan, "emd": 0.1,
                           "toroidal_p": 0.01})
         )  # fmt: skip
-    units = pd.concat(tables, ignore_index=True)
-    units.to_parquet(cell / UNITS_FILE, index=False)
+    units = beside[UNITS_FILE] = pd.concat(tables, ignore_index=True)
     mean = float(units["pearson"].mean())
     matrix = np.eye(len(GENES)).tolist()
     made = replace(
         record("gbm_spatial", model, {"P-S1": mean, "P-S2": mean}, kind=kind),
         protocol_title="Maps",
-        task="spatial",
+        task="bulk",
+        board=MAPS,
         card={"name": model, "title": f"The {model}", "kind": kind, "published": []},
         summary={"pearson_of_maps": mean, "emd_median": 0.08 if noise is None else 0.1},
         counts={"sections": 2, "tiles": 82, "genes": 4, "constant_maps": 8 if noise is None else 0},
-        bulk={"co_expression": {"genes": list(GENES), "modules": MODULES, "truth": matrix, "model": matrix}},
+        details={"co_expression": {"genes": list(GENES), "modules": MODULES, "truth": matrix, "model": matrix}},
         cohort={"name": "2 sections", "phantom": True, "unit": "tile", "n_patients": 2, "n_slides": 2, "n_cells": 82},
     )
-    (cell / RECORD_FILE).write_text(made.to_json())
-    return made, cell
+    return made, sealed(made, folder_of(made, folder), beside)
 
 
 @pytest.fixture
@@ -235,7 +238,7 @@ def test_a_constant_map_warns_that_the_distance_says_little(mean: float) -> None
     def one(model: str, kind: str, r: float, distance: float, constant: int = 0) -> ScoreRecord:
         made = record("gbm_spatial", model, {f"p{k}": r for k in range(6)}, kind=kind)
         return replace(
-            made, task="spatial", summary={"emd_median": distance}, counts={"constant_maps": constant},
+            made, task="bulk", summary={"emd_median": distance}, counts={"constant_maps": constant},
             cohort={**made.cohort, "unit": "tile"},
         )  # fmt: skip
 
@@ -248,7 +251,7 @@ def test_a_constant_map_warns_that_the_distance_says_little(mean: float) -> None
     ]
 
     def said(given: list[ScoreRecord]) -> list[tuple[str, str]]:
-        (board,) = build_leaderboards(given, 0)
+        (board,) = build_leaderboards(given, 0, task_notices={"bulk": load_task("bulk").notices})
         return [(notice.level, notice.text) for notice in board.notices if "Earth Mover" in notice.text]
 
     assert said(records) == [
@@ -266,24 +269,29 @@ def test_a_constant_map_warns_that_the_distance_says_little(mean: float) -> None
 @pytest.mark.slow
 def test_written_reports_hold_both_protocols(store: SectionsStore, tmp_path: Path) -> None:
     folders = [folder for _, folder in cells_of(tmp_path / "scores", store)]
-    for made in study()[:3]:
-        folders.append(tmp_path / "scores" / made.protocol / made.model / made.board)
-        folders[-1].mkdir(parents=True)
-        (folders[-1] / RECORD_FILE).write_text(made.to_json())
+    folders += [sealed(made, folder_of(made, tmp_path / "scores")) for made in study()[:3]]
     out = tmp_path / "reports"
-    paths = write_reports(folders, out, seed=0, sections=store.folder)
+    sections = {f"gbm_spatial-{MAPS}": store.folder}
+    paths = write_reports(folders, out, seed=0, sections=sections)
     boards = json.loads(paths.json.read_text())["leaderboards"]
     assert {(board["protocol"], board["board"]) for board in boards} == {
         ("tcga_expression", "brca"),
         ("tcga_expression", "gbm"),
-        ("gbm_spatial", ""),
+        ("gbm_spatial", MAPS),
     }
-    assert {"violins.png", "co_expression.png"} <= {path.name for path in paths.figures}
+    assert {"violins-tcga_expression.png", f"co_expression-gbm_spatial-{MAPS}.png"} <= {
+        path.name for path in paths.figures
+    }
     assert paths.spatial is not None
-    assert "spatial.html" in paths.html.read_text()
+    assert 'href="spatial.html"' in paths.html.read_text()
     first = paths.spatial.read_bytes()
-    assert write_reports(folders, out, seed=0, sections=store.folder).spatial.read_bytes() == first  # type: ignore[union-attr]
+    again = write_reports(folders, out, seed=0, sections=sections)
+    assert again.spatial is not None
+    assert again.spatial.read_bytes() == first
     without = write_reports(folders[4:], out, seed=0)
     assert without.spatial is None
     assert not (out / "spatial.html").exists(), "no page outlives its numbers"
-    assert "co_expression.png" not in {path.name for path in (out / "figures").iterdir()}
+    assert 'href="spatial.html"' not in without.html.read_text()
+    write_reports(folders[:1], out, seed=0)
+    assert not (out / "mann_whitney.csv").exists()
+    assert not [path.name for path in (out / "figures").iterdir() if path.name.startswith("co_expression")]

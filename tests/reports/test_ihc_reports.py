@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,16 @@ import pytest
 from numpy.typing import NDArray
 
 from protocols.errors import UserError
-from protocols.records import RECORD_FILE, Interval, ScoreRecord
+from protocols.records import Interval, ScoreRecord
 from protocols.seeds import generator
 from reports.ihc import ACROSS, SAMPLES_FILE, grid_figure, h_score_grid, ihc_cells
 from reports.leaderboard import build_leaderboards
 from reports.write import write_reports
-from tests.reports.synthetic import record, skipped
+from tests.reports.synthetic import folder_of, record, sealed, skipped
 
 SIDE, TILES = 16, 3
 BOARD = "phantom_ER"
+KEY = f"ihc4bc-{BOARD}"
 Cells = list[tuple[ScoreRecord, Path]]
 PSNR = {"oracle": 30.0, "good": 20.0, "poor": 15.0, "identity": 16.0}
 KINDS = {"oracle": "oracle", "identity": "control"}
@@ -46,13 +48,13 @@ def made(model: str, board: str = BOARD, **changes: Any) -> ScoreRecord:
     per_patient = {f"p{at}": psnr + at for at in range(-2, 3)}
     shown: dict[str, Any] = {
         "kind": KINDS.get(model, "model"),
-        "task": "image",
+        "task": "staining",
         "board": board,
         "protocol_title": "Virtual IHC",
         "headline": Interval(psnr, psnr - 1, psnr + 1, 5),
         "summary": {"psnr": psnr, "ssim": 0.5, "h_score_r": 0.42, "h_score_pipeline_r": 0.98},
         "cohort": {"name": board, "phantom": True, "unit": "patch", "n_slides": 0, "n_patients": 5, "n_cells": 12},
-        "image": {"h_score": {"h_score_r": 0.42}, "shift_px": 3, "mpp": 1.0, "patches": patches(5.0)},
+        "details": {"h_score": {"h_score_r": 0.42}, "shift_px": 3, "mpp": 1.0, "patches": patches(5.0)},
     }
     return record("ihc4bc", model, per_patient, **(shown | changes))
 
@@ -67,32 +69,31 @@ def samples(model: str, tiles: int = TILES) -> NDArray[np.uint8]:
 def write(folder: Path, *records: ScoreRecord) -> Cells:
     cells = []
     for one in records:
-        place = folder / one.model / one.board
+        place = folder_of(one, folder)
         place.mkdir(parents=True)
-        (place / RECORD_FILE).write_text(one.to_json())
         if one.status == "scored":
             np.save(place / SAMPLES_FILE, samples(one.model), allow_pickle=False)
-        cells.append((one, place))
+        cells.append((one, sealed(one, place)))
     return cells
 
 
 def without(board: str = BOARD) -> ScoreRecord:
     """An oracle where nothing is registered."""
     reason = "needs a registered truth, and a real cohort has none"
-    return replace(skipped("ihc4bc", "oracle", reason), kind="oracle", task="image", board=board)
+    return replace(skipped("ihc4bc", "oracle", reason), kind="oracle", task="staining", board=board)
 
 
 def test_cells_by_board_oracle_first_then_models_by_psnr_then_controls(tmp_path: Path) -> None:
     cells = write(tmp_path, *(made(model) for model in ("identity", "poor", "good", "oracle")))
     cells += write(tmp_path, made("good", "another_PR"), without("another_PR"), record(model="uni"))
     found = ihc_cells(cells)
-    assert list(found) == ["another_PR", BOARD]
-    assert [one.model for one, _ in found[BOARD]] == ["oracle", "good", "poor", "identity"]
-    assert [one.model for one, _ in found["another_PR"]] == ["good"]  # skipped cells and other protocols are none
+    assert list(found) == ["ihc4bc-another_PR", KEY]
+    assert [one.model for one, _ in found[KEY]] == ["oracle", "good", "poor", "identity"]
+    assert [one.model for one, _ in found["ihc4bc-another_PR"]] == ["good"], "no skipped cell, no other protocol"
 
 
 def test_grid_shows_he_ihc_and_every_model(tmp_path: Path) -> None:
-    found = ihc_cells(write(tmp_path, *(made(model) for model in ("identity", "good", "oracle"))))[BOARD]
+    found = ihc_cells(write(tmp_path, *(made(model) for model in ("identity", "good", "oracle"))))[KEY]
     figure = grid_figure(BOARD, found)
     assert figure is not None
     grid = np.array(figure.axes).reshape(TILES, 5)
@@ -112,11 +113,11 @@ def test_grid_shows_he_ihc_and_every_model(tmp_path: Path) -> None:
 def test_grid_leaves_out_a_model_without_samples(tmp_path: Path) -> None:
     cells = write(tmp_path, made("good"), made("poor"))
     (cells[0][1] / SAMPLES_FILE).unlink()
-    figure = grid_figure(BOARD, ihc_cells(cells)[BOARD])
+    figure = grid_figure(BOARD, ihc_cells(cells)[KEY])
     assert figure is not None
     assert [axes.get_title().split("\n")[0] for axes in figure.axes[:3]] == ["H&E", "IHC, scanned", "poor"]
     (cells[1][1] / SAMPLES_FILE).unlink()
-    assert grid_figure(BOARD, ihc_cells(cells)[BOARD]) is None
+    assert grid_figure(BOARD, ihc_cells(cells)[KEY]) is None
 
 
 @pytest.mark.parametrize("spoil", [b"", b"no array", b"\x93NUMPY\x01\x00"], ids=["empty", "text", "cut"])
@@ -137,7 +138,7 @@ def test_a_long_title_is_cut_to_two_lines_and_undefined_scores_do_not_stop_it(tm
 
 
 def test_h_scores_of_the_true_image_then_of_each_model(tmp_path: Path) -> None:
-    cells = ihc_cells(write(tmp_path, made("good"), made("oracle"), made("identity")))[BOARD]
+    cells = ihc_cells(write(tmp_path, made("good"), made("oracle"), made("identity")))[KEY]
     figure = h_score_grid(BOARD, cells)
     assert figure is not None
     assert [axes.get_title() for axes in figure.axes if axes.get_title()] == [
@@ -152,7 +153,7 @@ def test_h_scores_of_the_true_image_then_of_each_model(tmp_path: Path) -> None:
 
 
 def test_panels_beyond_a_row_leave_no_empty_axes(tmp_path: Path) -> None:
-    cells = ihc_cells(write(tmp_path, *(made(f"m{at}") for at in range(6))))[BOARD]
+    cells = ihc_cells(write(tmp_path, *(made(f"m{at}") for at in range(6))))[KEY]
     figure = h_score_grid(BOARD, cells)
     assert figure is not None
     assert len(figure.axes) == 2 * ACROSS
@@ -163,29 +164,31 @@ def test_a_board_without_h_scores_has_no_scatter(tmp_path: Path) -> None:
     membrane = [{**row, "h_truth": None, "h_predicted": None, "h_reference": None} for row in patches(0.0)]
     few = patches(0.0, n=2)
     for at, listed in enumerate((membrane, patches(0.0, labelled=False), few, [])):
-        one = made("good", image={"h_score": {}, "patches": listed})
+        one = made("good", details={"h_score": {}, "patches": listed})
         assert h_score_grid(BOARD, write(tmp_path / str(at), one)) is None
 
 
 def test_a_model_that_draws_no_nuclei_leaves_the_others_their_panels(tmp_path: Path) -> None:
     nothing = [{**row, "h_predicted": None} for row in patches(0.0)]
-    cells = write(tmp_path, made("good"), made("poor", image={"h_score": {}, "patches": nothing}))
+    cells = write(tmp_path, made("good"), made("poor", details={"h_score": {}, "patches": nothing}))
     figure = h_score_grid(BOARD, cells)
     assert figure is not None
     assert [axes.get_title().split("\n")[0] for axes in figure.axes] == ["the scanned IHC itself", "good"]
 
 
 def test_every_form_shows_the_boards_and_the_skipped_cell(tmp_path: Path) -> None:
-    membrane = {"image": {"h_score": {}, "patches": []}, "summary": {"psnr": 17.0, "ssim": 0.4}}
+    membrane = {"details": {"h_score": {}, "patches": []}, "summary": {"psnr": 17.0, "ssim": 0.4}}
     cells = write(tmp_path / "s", made("good"), made("poor"), made("identity"), made("oracle"))
     cells += write(tmp_path / "s", made("good", "phantom_HER2", **membrane), without("phantom_HER2"))
     paths = write_reports([place for _, place in cells], tmp_path / "out", seed=0)
     boards = {board["board"]: board for board in json.loads(paths.json.read_text())["leaderboards"]}
     assert set(boards) == {BOARD, "phantom_HER2"}
     drawn = {path.name for path in paths.figures}
-    stems = ("ihc_grid_phantom_ER", "ihc_grid_phantom_HER2", "h_scores_phantom_ER")
+    stems = (f"ihc_grid_{KEY}", "ihc_grid_ihc4bc-phantom_HER2", f"h_scores_{KEY}")
     assert {f"{stem}.{kind}" for stem in stems for kind in ("png",)} <= drawn
-    assert not [name for name in drawn if name.startswith("h_scores_phantom_HER2")]
+    assert not [name for name in drawn if name.startswith("h_scores_ihc4bc-phantom_HER2")]
+    links = set(re.findall(r'href="figures/([^"]*)"', paths.html.read_text()))
+    assert links == {f"{stem}.png" for stem in stems}, "no link to a figure that was not drawn"
     for text in (paths.markdown.read_text(), paths.html.read_text()):
         assert "PSNR" in text
         assert "needs a registered truth" in text
@@ -199,7 +202,7 @@ def test_figures_are_the_same_bytes_and_stale_ones_go(tmp_path: Path) -> None:
     other_board = write(tmp_path / "t", made("good", "other_ER"))
     write_reports([place for _, place in other_board], tmp_path / "a", seed=0)
     left = {path.name for path in (tmp_path / "a" / "figures").iterdir()}
-    assert "ihc_grid_other_ER.png" in left
+    assert "ihc_grid_ihc4bc-other_ER.png" in left
     assert not [name for name in left if BOARD in name]
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from protocols.errors import UserError
 from protocols.records import Interval
+from reports.cells import find_cells, load_records
 from reports.describe import describe_weights
-from reports.leaderboard import build_leaderboards, load_records
+from reports.leaderboard import build_leaderboards
 from reports.tables import tie_lines
 from tests.reports import synthetic
 from tests.reports.synthetic import record, skipped
@@ -101,18 +102,34 @@ def test_different_splits_are_refused_but_skipped_cells_may_lack_hashes() -> Non
 
 
 def test_two_records_of_one_cell_are_refused(tmp_path: Path) -> None:
-    synthetic.write([record()], tmp_path, with_maps=False)
-    cell = tmp_path / "intra_patient" / "uni"
-    (tmp_path / "intra_patient" / "copy").mkdir()
-    (tmp_path / "intra_patient" / "copy" / "record.json").write_text((cell / "record.json").read_text())
-    with pytest.raises(UserError, match="second record of intra_patient x uni"):
+    cell = synthetic.sealed(record(), tmp_path / "intra_patient" / "phantom" / "uni" / "seed0")
+    synthetic.sealed(record(), tmp_path / "intra_patient" / "phantom" / "copy" / "seed0")
+    with pytest.raises(UserError, match="second record of intra_patient phantom x uni, seed 0"):
         load_records(tmp_path)
     assert [r.model for r in load_records([cell])] == ["uni"]
 
 
-def test_no_records_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no score records"):
-        load_records(tmp_path)
+def test_an_altered_record_is_refused(tmp_path: Path) -> None:
+    cell = synthetic.sealed(record(), tmp_path / "cell")
+    text = (cell / "record.json").read_text()
+    (cell / "record.json").write_text(text.replace('"p2": 0.5', '"p2": 0.9'))
+    with pytest.raises(UserError, match=r"record\.json was altered.*score the predictions again"):
+        load_records([cell])
+
+
+def test_a_record_that_is_being_written_is_no_cell(tmp_path: Path) -> None:
+    """A kill leaves the folder that was being filled: a report shows what is whole."""
+    synthetic.write([record()], tmp_path)
+    part = tmp_path / "intra_patient" / "phantom" / "other" / ".seed0.123.part"
+    part.mkdir(parents=True)
+    (part / "record.json").write_text("{")
+    assert [r.model for r in load_records(tmp_path)] == ["uni"]
+
+
+def test_without_records_there_are_no_cells(tmp_path: Path) -> None:
+    assert find_cells(tmp_path) == []
+    assert find_cells(tmp_path / "absent") == []
+    assert build_leaderboards(load_records(tmp_path), seed=0) == []
 
 
 def test_weights_state() -> None:
@@ -133,14 +150,16 @@ def test_weights_state() -> None:
 
 
 def test_timings_are_read_and_absent_ones_are_none(tmp_path: Path) -> None:
-    (tmp_path / "intra_patient").mkdir()
-    timing = {"seconds": 90, "peak_memory_mib": 2048, "device": "cpu", "cells_per_second": 3.5, "device_name": "H"}
-    (tmp_path / "intra_patient" / "a.json").write_text(json.dumps(timing))
+    folder = tmp_path / "intra_patient" / "phantom"
+    folder.mkdir(parents=True)
+    timing = {"seconds": 90, "peak_memory_mib": 2048, "device": "H", "units_per_second": 3.5}
+    (folder / "a.json").write_text(json.dumps(timing))
     (board,) = build_leaderboards([record(model="a"), record(model="b")], seed=0, timings=tmp_path)
     costs = {row.model: row.cost for row in board.rows}
     assert (costs["a"].seconds, costs["a"].peak_memory_mib, costs["a"].device) == (90, 2048, "H")
+    assert costs["a"].units_per_second == 3.5
     assert costs["b"].seconds is None
-    (tmp_path / "intra_patient" / "b.json").write_text("[")
+    (folder / "b.json").write_text("[")
     with pytest.raises(UserError, match="unreadable timing"):
         build_leaderboards([record(model="b")], seed=0, timings=tmp_path)
 

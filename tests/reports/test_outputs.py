@@ -21,9 +21,10 @@ from reports.claims import all_claims
 from reports.data import boards_csv, boards_json, genes_csv, ranks_csv
 from reports.leaderboard import Leaderboard, build_leaderboards
 from reports.maps import cell_limit, encode_maps, read_maps
-from reports.page import page, short_titles
-from reports.tables import duration, memory, number
+from reports.page import page, short_titles, staircases
+from reports.tables import number
 from reports.terminal import print_leaderboards
+from reports.times import duration, memory, rate, times_csv, times_page
 from reports.write import write_reports
 from tests.reports import synthetic
 from tests.reports.synthetic import COHORT, record, skipped
@@ -62,7 +63,7 @@ def _boards(records: list[ScoreRecord]) -> list[Leaderboard]:
 GOLDEN = """\
 # Leaderboards
 
-## Intra-patient single-cell expression
+## Intra-patient single-cell expression: phantom
 
 Protocol `intra_patient` version 1 · profile mini · cohort phantom-mini, simulated tissue: 6 slides, \
 6 patients, 2,400 cells. Headline: Pearson r per gene, mean over genes and slides.
@@ -73,14 +74,10 @@ say nothing about the published models. They show that the suite itself works.
 > **Warning:** Only 2 patients: intervals from fewer than 5 patients are too narrow to be trusted, and a tie or a \
 difference proves little.
 
-|    Rank | Model   |   Pearson r |         95 % CI |   Patients |   ARI |   Published | Verdict   | Weights   \
-|   Time |   Memory |
-|--------:|:--------|------------:|----------------:|-----------:|------:|------------:|:----------|:----------\
-|-------:|---------:|
-|       1 | uni     |       0.400 |  0.300 to 0.500 |          2 | 0.000 |         n/a | n/a       | random    \
-|    n/a |      n/a |
-| control | mean    |       0.000 |  0.000 to 0.000 |          2 |   n/a |         n/a | n/a       | none      \
-|    n/a |      n/a |
+|    Rank | Model   |   Pearson r |         95 % CI |   Patients |   ARI |   Published | Verdict   | Weights   |
+|--------:|:--------|------------:|----------------:|-----------:|------:|------------:|:----------|:----------|
+|       1 | uni     |       0.400 |  0.300 to 0.500 |          2 | 0.000 |         n/a | n/a       | random    |
+| control | mean    |       0.000 |  0.000 to 0.000 |          2 |   n/a |         n/a | n/a       | none      |
 
 Controls and the oracle bracket the scale; they have no rank.
 
@@ -104,7 +101,7 @@ def test_markdown_golden() -> None:
 
 def test_markdown_holds_no_html_and_no_broken_cells() -> None:
     records = _evil()
-    text = markdown.markdown(_boards(records), all_claims(records))
+    text = markdown.markdown(_boards(records), all_claims(records, seed=0))
     assert "<" not in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     cells = {len(re.findall(r"(?<!\\)\|", line)) for line in tables[: tables.index(tables[1]) + 3]}
@@ -118,14 +115,14 @@ def test_latex_escape_leaves_no_special_character(text: str) -> None:
     bare = re.sub(
         r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar|textquotedbl)\{\}", "", escaped
     )
-    bare = re.sub(r"\$(-|\\pm|\\cdot|\\mu)\$", "", bare)
+    bare = re.sub(r"\$(-|\\pm|\\cdot|\\mu|\\downarrow)\$", "", bare)
     bare = re.sub(r"\\[{}$&#%_]", "", bare)
     assert not re.search(r"[\\{}$&#%_~^<>|\n]", bare)
 
 
 def test_latex_is_balanced_and_every_row_has_all_cells() -> None:
     records = _evil()
-    text = latex.latex(_boards(records), all_claims(records))
+    text = latex.latex(_boards(records), all_claims(records, seed=0))
     plain = re.sub(r"\\[{}]", "", text)
     depth = 0
     for character in plain:
@@ -148,7 +145,8 @@ def test_csv_comes_back_as_it_was() -> None:
     best = rows[0]
     original = next(r for r in synthetic.study() if (r.protocol, r.model) == ("intra_patient", "past"))
     assert float(best["mean"]) == original.headline.mean
-    assert (best["rank"], best["published"], best["seconds"]) == ("1", "0.619", "")
+    assert (best["rank"], best["published"], best["board"]) == ("1", "0.619", "phantom")
+    assert "seconds" not in best, "times differ between two equal runs"
     assert best["verdict"] == "not comparable: phantom cohort; random weights"
     evil = list(csv.DictReader(io.StringIO(boards_csv(_boards(_evil())))))
     assert evil[0]["title"] == EVIL
@@ -167,7 +165,7 @@ def test_plot_tables_have_one_row_a_value() -> None:
 
 def test_json_holds_ranks_claims_and_whole_hashes() -> None:
     records = synthetic.study(genes=12)
-    content = json.loads(boards_json(_boards(records), all_claims(records)))
+    content = json.loads(boards_json(_boards(records), all_claims(records, seed=0)))
     first = content["leaderboards"][0]["rows"][0]
     assert (first["model"], first["rank"]) == ("past", 1)
     assert first["hashes"]["split"] == "5p11t"
@@ -176,7 +174,7 @@ def test_json_holds_ranks_claims_and_whole_hashes() -> None:
 
 def test_page_escapes_everything_and_names_no_address() -> None:
     records = _evil()
-    text = page(_boards(records), all_claims(records), {})
+    text = page(_boards(records), all_claims(records, seed=0), {})
     assert "<script>alert" not in text
     assert text.count("</script>") == 2, "only the page's own two scripts end"
     data = text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
@@ -195,6 +193,27 @@ def test_every_warning_is_on_the_first_view_even_if_only_one_leaderboard_has_it(
     assert "say nothing about the published models" in head
 
 
+def test_each_cohort_has_a_staircase_of_its_own() -> None:
+    records = [
+        replace(one, board=cohort) for cohort in ("first", "second") for one in synthetic.study(genes=3)
+        if (cohort, one.protocol) != ("second", "cross_cancer")
+    ]  # fmt: skip
+    alone = record(
+        "tcga_survival", metrics=synthetic.declared("tcga_survival")["metrics"], task="survival", board="first"
+    )
+    boards = _boards([*records, alone])
+    wanted = [
+        ["intra_patient-first", "inter_patient-first", "cross_cancer-first"],
+        ["intra_patient-second", "inter_patient-second"],
+    ]
+    assert [[board.key for board in steps] for steps in staircases(boards)] == wanted
+    text = page(boards, [], {})
+    data = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    assert data["staircases"] == wanted
+    assert text.count('<div class="plot stair-plot">') == 2, "one figure each, in the same order"
+    assert staircases(_boards([alone])) == []
+
+
 def test_short_titles_lose_only_the_shared_end() -> None:
     boards = _boards(synthetic.study(genes=3))
     assert list(short_titles(boards).values()) == ["Intra-patient", "Inter-patient", "Cross-cancer"]
@@ -204,18 +223,18 @@ def test_short_titles_lose_only_the_shared_end() -> None:
 def test_all_outputs_are_written_and_deterministic(tmp_path: Path) -> None:
     scores = synthetic.write(synthetic.study(genes=20)[:9], tmp_path / "scores", cells=60)
     first = write_reports(scores, tmp_path / "one", seed=1)
-    folders = sorted((p.parent for p in scores.glob("*/*/record.json")), reverse=True)
+    folders = sorted((p.parent for p in scores.glob("*/*/*/*/record.json")), reverse=True)
     stale = tmp_path / "two" / "figures" / "ranks_of_old.png"
     stale.parent.mkdir(parents=True)
     stale.write_text("old")
     second = write_reports(folders, tmp_path / "two", seed=1)
     files = sorted(p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*") if p.is_file())
-    assert len(files) == 7 + len(first.figures)
+    assert len(files) == 9 + len(first.figures)
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
     assert not stale.exists()
     assert {p.name for p in second.figures} == {
-        f"{name}_{protocol}.{kind}"
+        f"{name}_{protocol}-phantom.{kind}"
         for name in ("ranks", "genes")
         for protocol in ("intra_patient", "inter_patient")
         for kind in ("png", "svg")
@@ -234,7 +253,9 @@ def test_odd_names_and_missing_values_survive_every_writer(tmp_path: Path) -> No
     )
     paths = write_reports(synthetic.write([*records, odd], tmp_path / "s", cells=30), tmp_path / "out", seed=0)
     assert paths.html.stat().st_size > 10_000
-    assert [p.name for p in paths.figures] == ["ranks_p.png", "ranks_p.svg"], "no reachable r, no figure of genes"
+    assert [p.name for p in paths.figures] == ["ranks_p-phantom.png", "ranks_p-phantom.svg"], (
+        "no reachable r, no figure of genes"
+    )
 
 
 def test_terminal_shows_ranks_reasons_and_the_page(tmp_path: Path) -> None:
@@ -285,10 +306,41 @@ def test_maps_keep_to_their_budget(tmp_path: Path) -> None:
 def test_page_of_a_mini_study_stays_small(tmp_path: Path) -> None:
     records: list[Any] = synthetic.study(genes=300)
     maps = {"intra_patient": [], "inter_patient": []}
-    assert len(page(_boards(records), all_claims(records), maps)) < 1_000_000
+    assert len(page(_boards(records), all_claims(records, seed=0), maps)) < 1_000_000
 
 
 def test_numbers_as_written() -> None:
     assert [number(v) for v in (None, -0.0001, -0.25, 0.5)] == ["n/a", "0.000", "−0.250", "0.500"]
     assert [duration(v) for v in (None, 1.25, 90, 7200)] == ["n/a", "1.2 s", "1.5 min", "2.0 h"]
     assert [memory(v) for v in (None, 812, 2048)] == ["n/a", "812 MiB", "2.0 GiB"]
+    assert [rate(v) for v in (None, 3.25, 48_932)] == ["n/a", "3.2", "48,932"]
+
+
+def test_times_stand_apart(tmp_path: Path) -> None:
+    """Two equal runs differ in their times alone: neither page nor table nor JSON of the boards holds any."""
+    cells = synthetic.write([record(model="a"), record(model="b")], tmp_path / "scores", cells=30)
+    written = []
+    for name, seconds in (("one", 90.0), ("two", 7200.0)):
+        place = tmp_path / name / "timings" / "intra_patient" / "phantom" / "a.json"
+        place.parent.mkdir(parents=True)
+        place.write_text(json.dumps({"seconds": seconds, "peak_memory_mib": 2048, "device": "H"}))
+        out = tmp_path / name / "reports"
+        written.append(write_reports(cells, out, seed=0, timings=tmp_path / name / "timings"))
+    one, two = written
+    files = [{p.relative_to(out.html.parent): p.read_bytes() for p in out.html.parent.rglob("*.*")} for out in written]
+    assert files[0].keys() == files[1].keys()
+    differ = {path.name for path, content in files[0].items() if files[1][path] != content}
+    assert differ == {"times.csv", "times.html"}
+    (row,) = csv.DictReader(one.times.read_text().splitlines())
+    assert (row["board"], row["model"], row["seconds"], row["peak_gpu_memory_mib"]) == ("phantom", "a", "90.0", "")
+    assert "1.5 min" in one.times_page.read_text()
+    assert "2.0 h" in two.times_page.read_text()
+    assert 'href="times.html"' in one.html.read_text()
+
+
+def test_times_of_nothing_are_said() -> None:
+    boards = _boards(_tiny())
+    assert times_csv(boards).splitlines() == [
+        "protocol,board,model,seconds,peak_memory_mib,peak_gpu_memory_mib,device,units_per_second"
+    ]
+    assert "No cell of these leaderboards was timed." in times_page(boards)

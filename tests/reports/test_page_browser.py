@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from reports.cells import load_cells
 from reports.claims import all_claims
-from reports.leaderboard import build_leaderboards, load_cells
+from reports.leaderboard import build_leaderboards
 from reports.maps import encode_maps, read_maps
 from reports.page import page
 from tests.reports import synthetic
@@ -44,11 +45,11 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells = load_cells(scores)
     records = [record for record, _ in cells]
     maps = {
-        protocol: read_maps({r.model: folder for r, folder in cells if r.protocol == protocol})
+        f"{protocol}-phantom": read_maps({r.model: folder for r, folder in cells if r.protocol == protocol})
         for protocol in synthetic.PROTOCOLS
     }
     path = root / "index.html"
-    path.write_text(page(build_leaderboards(records, seed=0), all_claims(records), encode_maps(maps, seed=0)))
+    path.write_text(page(build_leaderboards(records, seed=0), all_claims(records, seed=0), encode_maps(maps, seed=0)))
     return path
 
 
@@ -123,6 +124,8 @@ def test_columns_sort_by_keyboard_with_missing_values_last(shown: Any) -> None:
     assert _models(shown)[-1] == "Shuffled labels", "it has no ARI"
     assert _sort(shown, "ari") == "ascending"
     assert _models(shown)[-1] == "Shuffled labels", "missing stays last in both directions"
+    assert _sort(shown, "mse_per_slide") == "ascending", "less is better"
+    assert _models(shown)[0] == "Oracle"
     assert _sort(shown, "rank") == "ascending"
     assert _models(shown) == ranked
 
@@ -193,10 +196,10 @@ def test_tabs_work_by_keyboard_and_the_staircase_highlights(shown: Any) -> None:
 
     shown.find_element("id", "tab-b0").send_keys(Keys.ARROW_LEFT)
     assert _panel(shown).get_attribute("id") == "overview"
-    before = _inside(shown, "#stair-plot")
+    before = _inside(shown, ".stair-plot")
     assert before.count("data-line") == 8
-    _choose(shown, "#stair-model", "uni")
-    assert _inside(shown, "#stair-plot").count("whisker") == 3
+    _choose(shown, ".stair-model", "uni")
+    assert _inside(shown, ".stair-plot").count("whisker") == 3
     shown.find_element("id", "tab-overview").send_keys(Keys.END)
     assert _panel(shown).get_attribute("id") == "guide"
     shown.find_element("id", "tab-claims").click()

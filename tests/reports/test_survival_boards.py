@@ -11,19 +11,20 @@ import numpy as np
 import pytest
 
 from protocols.errors import UserError
-from protocols.records import RECORD_FILE, Interval, ScoreRecord
+from protocols.records import Interval, ScoreRecord
+from protocols.registry import load_task
 from reports.claims import Status, answers, claims_of
 from reports.leaderboard import build_leaderboards
 from reports.ranking import rank_replicates
 from reports.tables import p_value, tie_lines
 from reports.write import write_reports
-from tests.reports.synthetic import record
+from tests.reports.synthetic import record, sealed, write
 
-CARD_CLAIMS = [
-    {"protocol": "tcga_survival", "metric": "C-index, BRCA", "value": 0.58, "spread": 0.069, "source": "a paper"},
-    {"protocol": "tcga_survival", "metric": "C-index, LUAD", "value": 0.62, "source": "a paper"},
-    {"protocol": "tcga_survival", "metric": "C-index, mean of cohorts", "value": 0.69, "source": "a paper"},
-    {"protocol": "tcga_survival", "metric": "IPCW C-index, mean of cohorts", "value": 0.63, "source": "a paper"},
+CARD_CLAIMS: list[dict[str, object]] = [
+    {"metric": "harrell_mean", "words": "C-index", "board": "brca", "value": 0.58, "spread": 0.069},
+    {"metric": "harrell_mean", "words": "C-index", "board": "luad", "value": 0.62},
+    {"metric": "harrell_mean", "words": "C-index", "board": "average", "value": 0.69},
+    {"metric": "uno_mean", "words": "IPCW C-index", "board": "average", "value": 0.63},
 ]
 CURVES = {
     "curves": [
@@ -45,25 +46,17 @@ def survival(model: str, board: str, mean: float, shift: float = 0.0, **more: ob
         board=board,
         per_patient={},
         per_gene=[],
-        biology=[],
         headline=Interval(mean, mean - 0.05, mean + 0.05, 60),
         replicates=(mean + shift + rng.normal(0, 0.02, 200)).tolist(),
         summary={"harrell_sd": 0.03, "uno_mean": mean - 0.01, "logrank_p": 2e-5},
-        survival=CURVES,
+        details=CURVES,
         cohort={"name": board, "phantom": True, "unit": "patient", "n_patients": 60, "n_events": 24, "n_slides": 0},
-        card={**made.card, "published": CARD_CLAIMS},
+        card={
+            **made.card,
+            "published": [{"protocol": "tcga_survival", "source": "a paper", **claim} for claim in CARD_CLAIMS],
+        },
         **more,  # type: ignore[arg-type]
     )
-
-
-def written(folder: Path, records: list[ScoreRecord]) -> list[Path]:
-    cells = []
-    for made in records:
-        cell = folder / made.model / made.board
-        cell.mkdir(parents=True)
-        (cell / RECORD_FILE).write_text(made.to_json())
-        cells.append(cell)
-    return cells
 
 
 def test_paired_resamples_rank_and_tie() -> None:
@@ -88,7 +81,9 @@ def test_unpaired_numbers_of_resamples_are_no_evidence() -> None:
 
 def test_a_board_a_cohort_the_average_first() -> None:
     boards = build_leaderboards(
-        [survival("m", board, 0.6) for board in ("phantom_luad", "average", "phantom_brca")], seed=0
+        [survival("m", board, 0.6) for board in ("phantom_luad", "average", "phantom_brca")],
+        seed=0,
+        task_notices={"survival": load_task("survival").notices},
     )
     assert [board.board for board in boards] == ["average", "phantom_brca", "phantom_luad"]
     assert boards[1].title == "Five-fold survival: phantom_brca"
@@ -98,16 +93,18 @@ def test_a_board_a_cohort_the_average_first() -> None:
 
 
 def test_a_claim_speaks_of_its_own_board_alone() -> None:
-    def metrics(board: str) -> list[str]:
-        return [claim.metric for claim in claims_of(survival("m", board, 0.6))]
+    def claimed(board: str) -> list[tuple[str, float]]:
+        return [(claim.metric, claim.published) for claim in claims_of(survival("m", board, 0.6))]
 
-    assert metrics("phantom_brca") == ["C-index, BRCA"]
-    assert metrics("average") == ["C-index, mean of cohorts", "IPCW C-index, mean of cohorts"]
-    assert metrics("gse7390") == []
+    assert claimed("phantom_brca") == [("harrell_mean", 0.58)]
+    assert claimed("average") == [("harrell_mean", 0.69), ("uno_mean", 0.63)]
+    assert claimed("gse7390") == []
     own, ipcw = claims_of(survival("m", "average", 0.6))
     assert (own.measured, ipcw.measured) == (0.6, pytest.approx(0.59))
     assert Status.PHANTOM in own.statuses
-    assert not answers("C-index, BRCA", "phantom_brca2")
+    assert (own.is_headline, ipcw.is_headline) == (True, False)
+    assert not answers({"board": "brca"}, "phantom_brca2")
+    assert answers({"board": ""}, "phantom_brca2"), "a number of every board"
 
 
 def test_p_values() -> None:
@@ -123,11 +120,13 @@ def test_p_values() -> None:
 def test_every_form_shows_the_boards(tmp_path: Path) -> None:
     records = [survival(m, b, v) for m, v in (("one", 0.7), ("two", 0.6)) for b in ("average", "phantom_brca")]
     paths = write_reports(
-        written(tmp_path / "s", [*records, record(model="x", protocol="intra_patient")]), tmp_path, seed=0
+        write([*records, record(model="x", protocol="intra_patient")], tmp_path / "s", with_maps=False),
+        tmp_path,
+        seed=0,
     )
     rows = list(csv.DictReader(paths.csv.read_text().splitlines()))
     assert {(row["protocol"], row["board"]) for row in rows} == {
-        ("intra_patient", ""), ("tcga_survival", "average"), ("tcga_survival", "phantom_brca"),
+        ("intra_patient", "phantom"), ("tcga_survival", "average"), ("tcga_survival", "phantom_brca"),
     }  # fmt: skip
     assert [b["board"] for b in json.loads(paths.json.read_text())["leaderboards"]][1:] == ["average", "phantom_brca"]
     for text in (paths.markdown.read_text(), paths.latex.read_text(), paths.html.read_text()):
@@ -139,9 +138,6 @@ def test_mixed_cohorts_and_copied_cells_are_refused(tmp_path: Path) -> None:
     one, two = survival("one", "phantom_brca", 0.7), survival("two", "phantom_brca", 0.6)
     with pytest.raises(UserError, match="different cohort"):
         build_leaderboards([replace(one, hashes={"cohort": "a"}), replace(two, hashes={"cohort": "b"})], seed=0)
-    cells = written(tmp_path, [one])
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    (copy / RECORD_FILE).write_text(one.to_json())
-    with pytest.raises(UserError, match="a second record of tcga_survival phantom_brca x one"):
-        write_reports([*cells, copy], tmp_path / "out", seed=0)
+    cell, copy = (sealed(one, tmp_path / name) for name in ("cell", "copy"))
+    with pytest.raises(UserError, match="a second record of tcga_survival phantom_brca x one, seed 0"):
+        write_reports([cell, copy], tmp_path / "out", seed=0)

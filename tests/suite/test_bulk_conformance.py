@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from baselines.registry import load_model_class
-from protocols.bulk_contract import SlideInputs, SlideTraining
+from protocols.bulk.contract import SlideInputs, SlideTraining
 from protocols.contract import Card, FloatArray
-from suite.bulk_conformance import check_bulk_model
+from tests.suite.conformance_results import problems, results
 
 CLASSIC = ("bulk_oracle", "bulk_train_mean", "bulk_shuffled", "ridge_mean_feature", "nearest_slides")
 
@@ -238,25 +237,24 @@ class AsksForExpression(Honest):
         return np.asarray(test.targets)  # type: ignore[attr-defined]
 
 
-def results(model: Any) -> Mapping[str, str]:
-    return {result.check: result.problem for result in check_bulk_model(model, "subject")}
-
-
 def failures(model: Any) -> str:
-    return " | ".join(f"{check}: {problem}" for check, problem in results(model).items() if problem)
+    return problems(model, "bulk")
+
+
+def said(model: Any) -> list[str]:
+    return [one.said for one in results(model, "bulk")]
 
 
 @pytest.mark.parametrize("model", [Honest, WithTwin, Pretrained])
 def test_honest_models_conform(model: type) -> None:
     assert failures(model) == ""
-    said = " ".join(results(model))
-    assert "absent places: ignored (reported, never required)" in said
+    assert "absent places: ignored (reported, never required)" in said(model)
 
 
 @pytest.mark.parametrize("name", CLASSIC)
 def test_classic_models_conform(name: str) -> None:
     model: Any = load_model_class(name, {}, Path())
-    assert [result for result in check_bulk_model(model, name) if result.problem] == []
+    assert problems(model, "bulk", name) == ""
 
 
 @pytest.mark.parametrize(
@@ -271,10 +269,10 @@ def test_classic_models_conform(name: str) -> None:
         (ByPosition, "the order of test slides does not matter: answers move"),
         (ScaledAmongCompanions, "a slide alone is answered differently"),
         (MixesWindows, "a window's answer depends on the windows beside it"),
-        (AllGenes, "fewer genes, in another order, can be asked for: UserError"),
+        (AllGenes, "fewer genes, in another order, can be asked for: model subject, slides of the contract tests"),
         (FirstGenes, "it does not answer in test.genes' order"),
         (NoWindows, "windows of a section are answered, each for itself: NotImplementedError"),
-        (FirstPlaceAlone, "windows of a section are answered, each for itself: UserError"),
+        (FirstPlaceAlone, "windows of a section are answered, each for itself: model subject, windows of the contract"),
         (NeedsTwoTiles, "absent places are accepted, wherever they are: ValueError"),
         (HookWithoutNeed, "the card has no needs="),
         (NeedWithoutHook, "no methods pretrain and start_from"),
@@ -299,10 +297,10 @@ def test_broken_contract_is_named(model: type, named: str) -> None:
 
 def test_a_model_that_keeps_test_expression_is_a_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     """The views give no way to it, so the way is opened here: a training view with all slides in it."""
-    from suite import bulk_conformance
+    from protocols.bulk import checks
 
     assert "a leak" not in failures(Honest)
-    monkeypatch.setattr(bulk_conformance._Run, "_training", lambda _, data: data)
+    monkeypatch.setattr(checks._Run, "_training", lambda _, data: data)
     assert "changes nothing: answers moved when test expression was changed: a leak" in failures(Honest)
 
 
@@ -332,10 +330,10 @@ def test_tiles_of_zeros_and_read_nonsense_are_said() -> None:
         def x(self, data: SlideInputs) -> NDArray[np.float64]:
             return np.column_stack([np.ones(len(data)), data.mean_feature()])
 
-    said = {"count as tiles of zeros": CountsThem, "what lies in them is read": ReadsThem}
-    for what, model in {**said, "no super-tiles are read": ReadsNone}.items():
+    told = {"count as tiles of zeros": CountsThem, "what lies in them is read": ReadsThem}
+    for what, model in {**told, "no super-tiles are read": ReadsNone}.items():
         assert failures(model) == ""
-        assert f"absent places: {what} (reported, never required)" in results(model)
+        assert f"absent places: {what} (reported, never required)" in said(model)
 
 
 def test_the_mean_r_says_whether_anything_was_learned() -> None:
@@ -344,7 +342,7 @@ def test_the_mean_r_says_whether_anything_was_learned() -> None:
             return np.ones((len(data), 1))
 
     def r(model: Any) -> tuple[float, float]:
-        last = list(results(model))[-1].replace(",", "").split()
+        last = said(model)[-1].replace(",", "").split()
         return tuple(float(word) for word in last if word.replace(".", "").isdigit())  # type: ignore[return-value]
 
     assert 0.3 < r(Honest)[0] <= r(Honest)[1]

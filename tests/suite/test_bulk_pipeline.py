@@ -1,122 +1,94 @@
-"""The stages of bulk expression on a tiny phantom, one after the other, as DVC runs them."""
+"""Bulk expression and its maps through the engine's stages on a tiny phantom, one after the other, as DVC runs them."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from protocols.bulk.splitting import read_bulk_split
-from protocols.bulk.store import BulkStore
+from protocols.bulk import fit as bulk_fit
 from protocols.errors import UserError
+from protocols.manifest import KIND
 from protocols.phantom.bulk import generate_bulk
-from protocols.records import UNITS_FILE, ScoreRecord
-from protocols.spatial.store import SectionsStore
-from suite.bulk.spatial_scoring import MAP_CONTROLS
-from suite.config import Config, read_config
-from suite.places import ASKED, AUDITS, BULK, CACHE, METRICS, PREDICTIONS, SCORED, SCORES, SECTIONS, SPLITS, UNFINISHED
-from suite.stages import bulk, bulk_audit, bulk_predict, inputs, report, score_protocol
+from protocols.records import AVERAGE, UNITS_FILE
+from protocols.sealed import read_seal, write_seal
+from protocols.splits import read_split
+from suite.engine.inputs import run_inputs
+from suite.engine.predict import Cell, cells_of, predict_cells
+from suite.engine.report import run_report
+from suite.engine.run import Run
+from suite.engine.score import items_of, score_items
+from suite.places import CACHE, METRICS, PREDICTIONS, cohort_folder, score_folder, split_folder
 from tests.protocols.phantom.tiny_bulk import TINY_BULK
-
-ROOT = Path(__file__).resolve().parents[2]
-NETWORK = "sequoia_vis_pretrained"
-MODELS = ["bulk_oracle", "bulk_train_mean", "ridge_mean_feature", NETWORK]
-COHORT, EXTERNAL, SECTION = "phantom_gbm", "phantom_cptac_gbm", "UKF900_T_ST"
-
-
-def parameters() -> dict[str, object]:
-    values: dict[str, object] = yaml.safe_load((ROOT / "params.yaml").read_text())
-    bulk_values = values["bulk"]
-    cohorts = bulk_values["cohorts"]  # type: ignore[index]
-    gbm = cohorts["phantom_gbm"] | {"root": "data", "truth": "data/truth/oracle/gbm.parquet"}
-    external = cohorts["phantom_cptac_brca"] | {
-        "root": "data",
-        "files": {"table": "cptac_gbm/reference.csv.gz", "slides": "cptac_gbm/slides.csv"},
-        "external": COHORT,
-        "truth": "data/truth/oracle/cptac_gbm.parquet",
-    }
-    sections = bulk_values["sections"] | {  # type: ignore[index]
-        "root": "data",
-        "manifest": "data/sections.csv",
-        "modules": "data/meta_modules.json",
-        "truth": "data/truth",
-        "window": 2,
-        "genes": 8,
-    }
-    bulk_values |= {  # type: ignore[operator]
-        "super_tiles": 4,
-        "cohorts": {COHORT: gbm, EXTERNAL: external, "phantom_normal": cohorts["phantom_normal"] | {"root": "data"}},
-        "sections": sections,
-        "average": [COHORT],
-        "models": MODELS,
-    }
-    values |= {"models": [], "protocols": [], "workers": 1, "bulk": bulk_values}
-    for part in ("survival", "ihc"):
-        if part in values:
-            values[part] |= {"protocols": []}  # type: ignore[operator]
-    return values
-
-
-def run_all(config: Config) -> None:
-    for name in config.bulk.cohorts:
-        bulk.run(config, name)
-    bulk_audit.run(config)
-    inputs.run(config)
-    for model in config.bulk.models:
-        bulk_predict.run(config, model)
-    for protocol in config.bulk.protocols:
-        score_protocol.run(config, protocol)
+from tests.suite.bulk_run import (
+    COHORT,
+    CONTROLS,
+    EXPRESSION,
+    EXTERNAL,
+    MAPS,
+    MODELS,
+    NETWORK,
+    NORMAL,
+    SECTION,
+    SECTIONS,
+    answers,
+    audit,
+    cohorts,
+    contents,
+    record,
+    sections,
+    stored,
+    values,
+)
+from tests.suite.engine_run import default_params, run_all, the_run, write_params
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working folder with a finished run."""
     folder = tmp_path_factory.mktemp("checkout")
     generate_bulk(folder / "data", TINY_BULK, 0)
-    (folder / "params.yaml").write_text(yaml.safe_dump(parameters()))
+    write_params(folder, values())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        run_all(read_config())
+        run_all()
         yield folder
 
 
 @pytest.fixture
-def config(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+def run(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(checkout)
-    return read_config()
+    return the_run()
 
 
-def record(protocol: str, model: str, board: str = "") -> ScoreRecord:
-    return ScoreRecord.read(SCORES / protocol / model / board)
+def cells(run: Run, model: str) -> list[Cell]:
+    return cells_of(run, run_inputs(run), (model,))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def test_cohorts_folds_and_audits(run: Run) -> None:
+    split, seal = read_split(split_folder(EXPRESSION, COHORT))
+    assert seal.of["cohort"] == read_seal(cohort_folder("bulk", COHORT), "cohort").hash
+    assert sorted(np.concatenate([fold.test for fold in split.folds]).tolist()) == list(range(25))
+    assert {len(fold.validation) for fold in split.folds} == {2}
+    assert not split_folder(EXPRESSION, EXTERNAL).exists(), "an external cohort has no folds"
+    slides, maps = audit(EXPRESSION, COHORT), audit(MAPS, SECTIONS)
+    assert {one.verdict for one in (*slides.findings, *maps.findings)} == {"pass"}
+    looked_at = {one.check: one.detail for one in maps.findings}
+    assert looked_at["no patient of another cohort"] == f"by id: {EXTERNAL} 8, {SECTIONS} 1, normal 8"
+    assert SECTIONS not in {one.check: one.detail for one in slides.findings}["no patient of another cohort"]
+    assert [role.role for role in slides.folds[0].roles] == ["train", "validation", "test"]
+    assert set(stored(NORMAL).tissue or ()) == {"Brain", "Lung"}
 
 
-def test_cohorts_folds_and_audit(config: Config) -> None:
-    store = BulkStore(BULK / COHORT)
-    folds, split = read_bulk_split(SPLITS / "tcga_expression" / COHORT)
-    assert split["cohort"] == store.hash
-    assert sorted(np.concatenate([fold.test for fold in folds]).tolist()) == list(range(25))
-    assert not (SPLITS / "tcga_expression" / EXTERNAL / "split.json").exists(), "an external cohort has no folds"
-    audit = json.loads((AUDITS / "tcga_expression" / f"{COHORT}.json").read_text())
-    assert {finding["verdict"] for finding in audit["findings"]} == {"pass"}
-    asked = json.loads((ASKED / "tcga_expression" / "cohorts.json").read_text())
-    assert asked == {name: BulkStore(BULK / name).hash for name in (EXTERNAL, "phantom_normal")}
-    maps = json.loads((AUDITS / "gbm_spatial" / f"{COHORT}.json").read_text())
-    assert {finding["verdict"] for finding in maps["findings"]} == {"pass"}
-    assert "sections" in json.dumps(maps["findings"])
-    assert set(BulkStore(BULK / "phantom_normal").tissue or ()) == {"Brain", "Lung"}
-
-
-def test_leaderboard_of_expression(config: Config) -> None:
-    oracle, mean = (record("tcga_expression", name, COHORT) for name in ("bulk_oracle", "bulk_train_mean"))
+def test_leaderboard_of_expression(run: Run) -> None:
+    oracle, mean = (record(EXPRESSION, COHORT, name) for name in ("bulk_oracle", "bulk_train_mean"))
     truth = pd.read_parquet("data/truth/genes.parquet").query("cohort == 'gbm'").set_index("gene")["reachable_r"]
     genes = [row["gene"] for row in oracle.per_gene]
     assert oracle.headline.mean == pytest.approx(truth[genes].mean(), abs=0.12)  # five patients a fold are few
@@ -125,45 +97,58 @@ def test_leaderboard_of_expression(config: Config) -> None:
     assert (mean.summary["pearson_pooled"] or 0) < -0.1
     assert (oracle.summary["external_pearson"] or 0) > 0.2
     assert mean.summary["external_pearson"] == 0.0
-    trained = record("tcga_expression", NETWORK, COHORT)
-    assert trained.bulk["untrained_twin"]
-    assert not oracle.bulk["untrained_twin"]
+    trained = record(EXPRESSION, COHORT, NETWORK)
+    assert trained.details["untrained_twin"]
+    assert not oracle.details["untrained_twin"]
     assert trained.counts["patients"] == 25
-    assert trained.counts["slides"] == len(BulkStore(BULK / COHORT).slides) > 25
-    assert record("tcga_expression", NETWORK, "average").headline == trained.headline
+    assert trained.counts["slides"] == len(stored().slides) > 25
     assert [part["source"] for part in trained.weights] == ["random", "none", "none"]
-    metrics = json.loads((METRICS / "tcga_expression.json").read_text())
-    assert set(metrics) == set(MODELS)
+    assert set(json.loads((METRICS / f"{EXPRESSION}.json").read_text())) == set(MODELS)
 
 
-def test_leaderboard_of_maps(config: Config) -> None:
-    assert set(json.loads((METRICS / "gbm_spatial.json").read_text())) == {*MODELS, *MAP_CONTROLS}
-    r = {name: record("gbm_spatial", name).headline.mean or 0.0 for name in (*MODELS, *MAP_CONTROLS)}
+def test_the_average_of_one_cohort_is_that_cohort(run: Run) -> None:
+    mean, one = record(EXPRESSION, AVERAGE, NETWORK), record(EXPRESSION, COHORT, NETWORK)
+    assert (mean.headline, mean.counts, mean.replicates) == (one.headline, one.counts, one.replicates)
+    assert mean.details == {"cohorts": {COHORT: one.headline.mean}}
+    # An external cohort belongs to one cancer, so an average says nothing of it.
+    assert mean.summary == {key: None if "external" in key else value for key, value in one.summary.items()}
+
+
+def test_leaderboard_of_maps(run: Run) -> None:
+    assert set(json.loads((METRICS / f"{MAPS}.json").read_text())) == {*MODELS, *CONTROLS}
+    r = {name: record(MAPS, SECTIONS, name).headline.mean or 0.0 for name in (*MODELS, *CONTROLS)}
     assert r["map_neighbour_mean"] > r["bulk_oracle"] > 0.1
     assert r["bulk_train_mean"] == pytest.approx(0.0, abs=1e-9)
-    constant = record("gbm_spatial", "bulk_train_mean")
-    units = pd.read_parquet(SCORES / "gbm_spatial" / "bulk_train_mean" / UNITS_FILE)
+    constant = record(MAPS, SECTIONS, "bulk_train_mean")
+    units = pd.read_parquet(score_folder(MAPS, SECTIONS, "bulk_train_mean", 0) / UNITS_FILE)
     assert constant.counts["constant_maps"] == len(units)
-    assert constant.bulk["co_expression"]["genes"]
-    assert not np.array(constant.bulk["co_expression"]["model"]).any()
-    section = SectionsStore(SECTIONS).section(0)
-    maps = pd.read_parquet(SCORES / "gbm_spatial" / NETWORK / f"section_{SECTION}.parquet")
-    assert len(maps) == constant.counts["tiles"] <= len(section.row)
+    assert constant.details["co_expression"]["genes"]
+    assert not np.array(constant.details["co_expression"]["model"]).any()
+    assert constant.cohort["name"] == f"1 sections, models of {COHORT}"
+    section = sections().section(0)
+    maps = pd.read_parquet(score_folder(MAPS, SECTIONS, NETWORK, 0) / f"section_{SECTION}.parquet")
+    assert len(maps) == constant.counts["tiles"] == constant.cohort["n_cells"] <= len(section.row)
     shown = units[units["common"]]["gene"].tolist()
     assert len(shown) <= 8
     assert {f"truth:{gene}" for gene in shown} <= set(maps.columns)
 
 
-def test_the_oracle_is_asked_as_windows_and_the_map_is_their_average(config: Config) -> None:
+def test_maps_are_answered_by_the_fits_of_another_protocol(run: Run) -> None:
+    assert not (PREDICTIONS / MAPS).exists()
+    told = record(MAPS, SECTIONS, NETWORK).hashes["predictions"]
+    assert told == read_seal(answers(NETWORK), KIND).hash == record(EXPRESSION, COHORT, NETWORK).hashes["predictions"]
+
+
+def test_the_oracle_is_asked_as_windows_and_the_map_is_their_average(run: Run) -> None:
     """Out of files alone: cells' signals averaged over tiles, then over the 2 x 2 windows that cover a tile."""
-    section, store = SectionsStore(SECTIONS).section(0), BulkStore(BULK / COHORT)
+    section, store = sections().section(0), stored()
     law = pd.read_parquet("data/truth/section_loadings.parquet").set_index("gene")
     gene = next(gene for gene in store.genes if law.loc[gene, "visible_share"] > 0.3)
     cells = pd.read_parquet(f"data/truth/sections/{SECTION}.parquet")
     traits = np.array([law.loc[gene, f"look_{k}"] for k in range(4)], float)
     kinds = np.array([law.loc[gene, f"kind_{k}"] for k in range(law.filter(like="kind_").shape[1])], float)
     signal = kinds[cells["kind"]] + cells.filter(like="look_").to_numpy(float) @ traits
-    um = config.bulk.tile.um
+    um = default_params()["tasks"]["bulk"]["tile"]["um"]
     place = {(r, c): k for k, (r, c) in enumerate(zip(section.row.tolist(), section.column.tolist(), strict=True))}
     tile = np.array([place.get((int(y // um), int(x // um)), -1) for x, y in cells[["x_um", "y_um"]].to_numpy(float)])
     value = np.array([signal[tile == k].mean() if (tile == k).any() else signal.mean() for k in range(len(place))])
@@ -174,195 +159,130 @@ def test_the_oracle_is_asked_as_windows_and_the_map_is_their_average(config: Con
             if len(over) > 2:
                 total[over] += value[over].mean()
                 times[over] += 1
-    table = pd.read_parquet(PREDICTIONS / "bulk" / "bulk_oracle" / "gbm_spatial" / f"{SECTION}.parquet")
+    table = pd.read_parquet(answers("bulk_oracle") / SECTIONS / f"{SECTION}.parquet")
     at = [place[tuple(pair)] for pair in table[["row", "column"]].to_numpy().tolist()]
     assert sorted(at) == np.flatnonzero(times).tolist()
     np.testing.assert_allclose(table[gene], (total / np.maximum(times, 1))[at], atol=2e-3)
 
 
-def test_the_external_answer_is_the_mean_of_the_five_models(config: Config) -> None:
-    folder = PREDICTIONS / "bulk" / "bulk_train_mean" / "tcga_expression"
-    by_fold = [
-        pd.read_parquet(folder / COHORT / f"{k:04d}.parquet").drop(columns=["slide", "patient"]) for k in range(5)
-    ]
+def test_the_external_answer_is_the_mean_of_the_five_models(run: Run) -> None:
+    folder = answers("bulk_train_mean")
+    by_fold = [pd.read_parquet(folder / f"{k:04d}.parquet").drop(columns=["slide", "patient"]) for k in range(5)]
     table = pd.read_parquet(folder / EXTERNAL / "0000.parquet")
     genes = [name for name in table.columns if name not in ("slide", "patient")]
     expected = np.mean([part[genes].iloc[0].to_numpy(np.float64) for part in by_fold], axis=0)
     np.testing.assert_allclose(table[genes].to_numpy(), np.tile(expected, (len(table), 1)), rtol=1e-6)
-    assert len(table) == len(BulkStore(BULK / EXTERNAL).slides)
+    assert len(table) == len(stored(EXTERNAL).slides)
     assert table["patient"].nunique() == 8
 
 
-def test_the_report_has_its_boards_figures_and_the_page_of_maps(config: Config) -> None:
-    paths = report.run(config)
+def test_a_cells_files_are_those_of_its_states(run: Run) -> None:
+    """A model with a twin answers twice for slides, once for maps and for the patients it was stopped by."""
+    folds = {f"{k:04d}{state}.parquet" for k in range(5) for state in ("", "-untrained", "-validation")}
+    files = {*folds, f"{EXTERNAL}/0000.parquet", f"{EXTERNAL}/0000-untrained.parquet", f"{SECTIONS}/{SECTION}.parquet"}
+    assert set(read_seal(answers(NETWORK), KIND).files) == files | {"manifest.json"}
+    without = {name for name in files if "untrained" not in name}
+    assert set(read_seal(answers("bulk_train_mean"), KIND).files) == without | {"manifest.json"}
+
+
+def test_the_report_has_its_boards_figures_and_the_page_of_maps(run: Run) -> None:
+    paths = run_report(run)
     boards = json.loads(paths.json.read_text())["leaderboards"]
     assert {(board["protocol"], board["board"]) for board in boards} == {
-        ("tcga_expression", "average"),
-        ("tcga_expression", COHORT),
-        ("gbm_spatial", ""),
+        (EXPRESSION, AVERAGE),
+        (EXPRESSION, COHORT),
+        (MAPS, SECTIONS),
     }
-    assert paths.spatial is not None
-    assert SECTION in paths.spatial.read_text()
-    names = {path.name for path in paths.figures}
-    assert {"violins.png", "co_expression.png"} <= names
-    assert len(paths.mann_whitney.read_text().splitlines()) == 1 + len(MODELS) * (len(MODELS) - 1)
     assert "A constant map has an Earth Mover's Distance of" in paths.html.read_text().replace("&#39;", "'")
+    assert any(SECTION in path.read_text() for path in paths.html.parent.rglob("*.html"))
+    assert {"violins", "co_expression"} <= {path.stem.partition("-")[0] for path in paths.figures}
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = PREDICTIONS / "bulk" / NETWORK
-    before = contents(folder)
-    shutil.rmtree(UNFINISHED)
+def test_a_killed_run_goes_on_to_the_same_bytes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folds that were finished are not fitted again, nor is the pre-training."""
+    folder, whole = answers(NETWORK), bulk_fit.fit
+    before, done = contents(answers(NETWORK)), []
     shutil.rmtree(folder)
-    whole, made = bulk_predict.run_bulk_fold, []
+    for kept in (CACHE / "answers" / EXPRESSION / COHORT).glob(f"{NETWORK}*"):
+        shutil.rmtree(kept)
 
-    def killed(task: object) -> object:
-        if len(made) == 2:
+    def killed(*arguments: Any) -> Any:
+        if len(done) == 2:
             raise KeyboardInterrupt
-        made.append(task)
-        return whole(task)  # type: ignore[arg-type]
+        done.append(arguments[1])
+        return whole(*arguments)
 
-    monkeypatch.setattr(bulk_predict, "run_bulk_fold", killed)
+    monkeypatch.setattr(bulk_fit, "fit", killed)
+    monkeypatch.setattr(bulk_fit, "pretrain", lambda *_: pytest.fail("pre-trained again"))
     with pytest.raises(KeyboardInterrupt):
-        bulk_predict.run(config, NETWORK)
-    assert not (folder / "manifest.json").exists()
+        predict_cells(run, cells(run, NETWORK))
+    assert not folder.exists()
     again = []
-    monkeypatch.setattr(bulk_predict, "run_bulk_fold", lambda task: again.append(whole(task)) or again[-1])
-    bulk_predict.run(config, NETWORK)
-    assert [now for _, _, now in again] == [False, False, True, True, True]
+    monkeypatch.setattr(bulk_fit, "fit", lambda *arguments: again.append(arguments[1]) or whole(*arguments))
+    predict_cells(run, cells(run, NETWORK))
+    assert sorted(done + again) == ["0", "1", "2", "3", "4"]
     assert contents(folder) == before
 
 
-@pytest.mark.slow
-def test_a_second_run_gives_the_same_bytes(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything anew in another folder, from the same data."""
-    shutil.copytree("data", tmp_path / "data")
-    shutil.copy("params.yaml", tmp_path)
-    kept = {place: contents(place) for place in (BULK, SPLITS, AUDITS, SECTIONS, PREDICTIONS, SCORES, METRICS)}
-    monkeypatch.chdir(tmp_path)
-    run_all(read_config())
-    for place, expected in kept.items():
-        assert contents(place) == expected, place
-
-
-def test_scored_cells_are_kept_and_a_changed_module_scores_anew(
-    config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(score_protocol, "score_cell", lambda task: pytest.fail(f"{task.model} was scored again"))
-    for protocol in config.bulk.protocols:
-        score_protocol.run(config, protocol)
-    path = Path("data/meta_modules.json")
-    before, names = path.read_text(), {one.name for one in (SCORED / "gbm_spatial").iterdir()}
-    path.write_text(json.dumps({"only": ["GFAP"]}))
-    try:
-        found = {score_protocol._name(config, "gbm_spatial", model) for model in (*MODELS, *MAP_CONTROLS)}
-    finally:
-        path.write_text(before)
-    assert len(found) == len(names) == len(MODELS) + len(MAP_CONTROLS)
-    assert not found & names
-
-
-def test_maps_of_other_sections_are_refused(config: Config) -> None:
-    path = PREDICTIONS / "bulk" / "bulk_oracle" / "manifest.json"
-    before = path.read_text()
-    manifest = json.loads(before)
-    manifest["cohorts"][COHORT]["sections"] = "0" * 64
-    path.write_text(json.dumps(manifest))
-    try:
-        with pytest.raises(UserError, match="maps were made of other sections"):
-            score_protocol.run(config, "gbm_spatial")
-    finally:
-        path.write_text(before)
-
-
-def with_files(config: Config, name: str, **files: str) -> Config:
-    entry = config.bulk.cohorts[name]
-    changed = entry.model_copy(update={"files": {**entry.files, **files}})
-    cohorts = {**config.bulk.cohorts, name: changed}
-    return config.model_copy(update={"bulk": config.bulk.model_copy(update={"cohorts": cohorts})})
-
-
-@pytest.fixture
-def scratch(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """A copy up to the audit, to plant leaks in."""
-    shutil.copytree(checkout / "data", tmp_path / "data")
-    for place in (BULK, SPLITS):
-        shutil.copytree(checkout / place, tmp_path / place)
-    shutil.copy(checkout / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    assert not CACHE.exists()
-    return read_config()
-
-
-def test_a_training_patient_in_the_external_cohort_stops_the_run(scratch: Config) -> None:
-    patient = BulkStore(BULK / COHORT).patients[3]
-    for name in ("reference.csv.gz", "slides.csv"):
-        path = Path("data/cptac_gbm") / name
-        table = pd.read_csv(path).replace("CPTM-0002", patient)
-        table.to_csv(path, index=False)
-    bulk.run(scratch, EXTERNAL)
-    with pytest.raises(UserError, match=f"no patient of another cohort: patient {patient} is in the cohort and in"):
-        bulk_audit.run(scratch)
-    report_of = json.loads((AUDITS / "tcga_expression" / f"{COHORT}.json").read_text())
-    assert [one["check"] for one in report_of["findings"] if one["verdict"] == "fail"] == [
-        "no patient of another cohort"
-    ]
+def items(run: Run, protocol: str) -> dict[str, Path]:
+    return {
+        item.model: item.folder for board in run.boards_of(run.protocols[protocol]) for item in items_of(run, board)
+    }
 
 
 @pytest.mark.parametrize(
-    ("target", "stage", "message"),
-    [
-        ("gbm", COHORT, "no slide of two patients"),
-        ("cptac_gbm", EXTERNAL, "no slide of another cohort"),
-        ("normal", "phantom_normal", "no slide of another cohort"),
-    ],
+    ("change", "moved"),
+    [({"genes": 7}, {MAPS}), ({"modules": "data/other.json"}, {MAPS}), ({"published_in": ["a paper"]}, {MAPS})],
 )
-def test_a_slide_file_copied_to_another_patient_stops_the_run(
-    scratch: Config, target: str, stage: str, message: str
-) -> None:
-    own = BulkStore(BULK / COHORT).slides
-    source = own[0].path
-    others = pd.read_csv(f"data/{target}/slides.csv")
-    other = others[others["patient"] != own[0].patient]["path"].iloc[-3 if target == "normal" else 0]
-    if target == "normal":  # the last rows are breast, which is left out
-        other = others["path"].iloc[0]
-    shutil.copy(Path("data") / source, Path("data") / other)
-    bulk.run(scratch, stage)
-    with pytest.raises(UserError, match=message):
-        bulk_audit.run(scratch)
+def test_what_scoring_alone_reads_fits_nothing_anew(run: Run, change: dict[str, Any], moved: set[str]) -> None:
+    """Scores of slides are keyed by the sections, too: both boards' cells lie in one folder of answers."""
+    Path("data/other.json").write_text(json.dumps({"only": ["GFAP"]}))
+    entries = cohorts()
+    write_params(Path(), values(cohorts={"bulk": entries | {SECTIONS: entries[SECTIONS] | change}}))
+    try:
+        changed = the_run()
+        before, after = ({cell.out: cell.answers for cell in cells_of(one, run_inputs(one))} for one in (run, changed))
+        scores = {name: items(changed, name) for name in (EXPRESSION, MAPS)}
+    finally:
+        write_params(Path(), values())
+    assert before == after
+    for name in moved:
+        assert not set(scores[name].values()) & set(items(run, name).values())
 
 
-def test_a_section_of_a_training_patient_stops_the_run(scratch: Config) -> None:
-    patient = BulkStore(BULK / COHORT).patients[0]
-    path = Path("data/sections.csv")
-    path.write_text(path.read_text().replace("UKF900,gbm", f"{patient},gbm"))
-    with pytest.raises(UserError, match=f"no patient of another cohort: patient {patient} .*sections"):
-        bulk_audit.run(scratch)
+def test_a_known_run_scores_nothing_again(run: Run) -> None:
+    for protocol in (EXPRESSION, MAPS):
+        assert all(folder.is_dir() for folder in items(run, protocol).values())
 
 
-def test_a_section_keeps_every_tile_whatever_slides_are_allowed(scratch: Config, checkout: Path) -> None:
-    """A random draw would leave holes, and windows less than half full."""
-    few = scratch.bulk.model_copy(update={"tile": scratch.bulk.tile.model_copy(update={"max_tiles": 5})})
-    bulk_audit.run(scratch.model_copy(update={"bulk": few}))
-    assert SectionsStore(SECTIONS).hash == SectionsStore(checkout / SECTIONS).hash
+@pytest.mark.parametrize("other", ["split", f"cohort {SECTIONS}"])
+def test_maps_of_other_folds_or_sections_are_refused(run: Run, other: str) -> None:
+    folder = answers("bulk_oracle")
+    seal = read_seal(folder, KIND)
+    write_seal(folder, KIND, {**seal.of, other: "0" * 64})
+    try:
+        wanted = items_of(run, run.boards_of(run.protocols[MAPS])[0], ("bulk_oracle",))
+        with pytest.raises(UserError, match=f"answers were made for another {other}"):
+            score_items(run, wanted)
+    finally:
+        write_seal(folder, KIND, seal.of)
 
 
-def test_an_altered_split_is_not_read(scratch: Config) -> None:
-    path = SPLITS / "tcga_expression" / COHORT / "rows.parquet"
-    table = pd.read_parquet(path)
-    first = table.index[(table["fold"] == 0) & (table["role"] == 0)][0]
-    table.loc[first, "role"] = 2
-    table.to_parquet(path, index=False)
-    with pytest.raises(UserError, match="the split was altered"):
-        bulk_audit.run(scratch)
+def test_the_oracle_is_not_asked_where_another_cohorts_truth_is_unknown(run: Run) -> None:
+    cell = next(cell for cell in cells_of(run, run_inputs(run)) if cell.entry.name == "bulk_oracle")
+    other = cell.question.companions[EXTERNAL]
+    entry = other.entry.model_copy(update={"truth": None})
+    hidden = replace(other, request=replace(other.request, entry=entry))
+    question = replace(cell.question, companions={**cell.question.companions, EXTERNAL: hidden})
+    assert bulk_fit.lacks(question, cell.entry.card) == f"needs a known truth, and {EXTERNAL} has none"
 
 
-def test_a_misspelt_reader_setting_is_named(config: Config) -> None:
-    with pytest.raises(UserError, match=r"unknown key 'manifst'.*did you mean 'manifest'"):
-        bulk.run(with_files(config, COHORT, manifst="x"), COHORT)
-
-
-def test_a_model_of_another_task_is_named(config: Config) -> None:
-    changed = config.model_copy(update={"bulk": config.bulk.model_copy(update={"models": ["uni"]})})
-    with pytest.raises(UserError, match=r"'uni' answers expression protocols.*task bulk"):
-        inputs.resolve(changed)
+@pytest.mark.slow
+def test_a_second_run_gives_the_same_bytes(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything anew in another folder, from the same data."""
+    shutil.copytree(checkout / "data", tmp_path / "data")
+    shutil.copy(checkout / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run_all()
+    for place in ("cohorts", "splits", "audits", "predictions", "scores", "metrics"):
+        assert contents(tmp_path / "runs" / place) == contents(checkout / "runs" / place), place

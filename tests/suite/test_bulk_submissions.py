@@ -9,29 +9,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from protocols.bulk.cohort import BulkCohort, donor_row
-from protocols.bulk.splitting import published_folds, read_bulk_split, write_bulk_split
 from protocols.bulk.store import BulkStore, write_bulk_store
 from protocols.errors import UserError
 from protocols.metrics.gene_correlation import pearson_per_gene
 from protocols.records import ScoreRecord
+from protocols.registry import load_protocol
+from protocols.sealed import sealed_folder
 from protocols.seeds import generator
 from protocols.spatial.store import Section, SectionsStore, Thumbnail, write_sections
 from protocols.spatial.windows import lay_windows
+from protocols.splits import read_split
 from protocols.survival.cohort import SlideFile
-from suite.bulk.scoring import write_bulk_records
-from suite.bulk.spatial_scoring import MAP_CONTROLS, control_manifest, score_control, write_spatial_record
-from suite.bulk.submissions import score_bulk_submission
-from suite.config import Config, read_config
-from suite.export import genes_file, write_units
-from suite.places import BULK, SCORES, SECTIONS, SPLITS, SUBMISSIONS
-from suite.stages.report import cells
+from suite.config import read_config
+from suite.engine.ask import run_ask
+from suite.engine.report import cells
+from suite.engine.run import Run
+from suite.engine.submit import handed_in as read_in
+from suite.engine.submit import submit as score
+from suite.engine.units import targets_file
+from suite.engine.units import write_units as engine_units
+from suite.places import SUBMISSIONS, cohort_folder, split_folder, submission_folder
+from tests.suite.engine_run import params, the_run, write_params
 
-ROOT = Path(__file__).resolve().parents[2]
 GENES = tuple(f"G{k:02d}" for k in range(14))
 TILE_UM = 100.0
+SLIDES, MAPS = "tcga_expression", "gbm_spatial"
+CONTROLS = [card.name for card in load_protocol(MAPS).controls]
 
 
 def _cohort(name: str, patients: int, genes: tuple[str, ...]) -> None:
@@ -50,18 +55,11 @@ def _cohort(name: str, patients: int, genes: tuple[str, ...]) -> None:
     values = np.abs(rng.normal(4, 1, (patients, len(genes)))).astype(np.float32)
     kinds = ("protein_coding",) * len(genes)
     cohort = BulkCohort(name, rows, genes, kinds, values, slides, ("lung",) * patients if normal else None)
-    (BULK / name).mkdir(parents=True)
-    store = write_bulk_store(BULK / name, cohort, phantom=False, root=Path("slides"))
-    folder = SPLITS / "tcga_expression" / name
-    folder.mkdir(parents=True)
-    if name in ("zeta", "beta"):
-        folds = published_folds(rows)
-        write_bulk_split(
-            folder, folds, protocol="tcga_expression", version="1", cohort=store.hash, seed=0, patients=rows
-        )  # fmt: skip
+    with sealed_folder(cohort_folder("bulk", name), "cohort", {}) as folder:
+        write_bulk_store(folder, cohort, phantom=False, root=Path("slides"))
 
 
-def _sections() -> None:
+def _sections(cohort: str = "spots") -> None:
     sections, slides, pictures = [], [], {}
     for number in range(2):
         rng = generator(number, "section")
@@ -73,39 +71,59 @@ def _sections() -> None:
         slides.append(SlideFile(name, f"person{number}", f"{name}.txt"))
         Path("slides", f"{name}.txt").write_text(name)
         pictures[name] = Thumbnail(b"", (1, 1), 1.0)
-    SECTIONS.mkdir(parents=True)
-    write_sections(
-        SECTIONS, sections, tuple(slides), root=Path("slides"), phantom=False, tile_um=TILE_UM, window=3, stride=1,
-        thumbnails=pictures,
-    )  # fmt: skip
+    with sealed_folder(cohort_folder("bulk", cohort), "cohort", {}) as folder:
+        write_sections(
+            folder, sections, tuple(slides), root=Path("slides"), phantom=False, tile_um=TILE_UM, window=3, stride=1,
+            thumbnails=pictures,
+        )  # fmt: skip
+
+
+def values() -> dict[str, Any]:
+    entry: dict[str, Any] = {"reader": "gdc", "root": "slides", "files": {}}
+    spots = {
+        "sections_of": "zeta",
+        "reader": "visium",
+        "root": "slides",
+        "manifest": "none.csv",
+        "window": 3,
+        "genes": 8,
+    }
+    others = {"gamma": entry | {"external": "zeta"}, "normal": entry | {"normal": True}, "spots": spots}
+    return params(
+        protocols=[SLIDES, MAPS],
+        models=["ridge_mean_feature"],
+        cohorts={"bulk": {"zeta": entry, "beta": entry, **others}},
+        tasks={"bulk": {"super_tiles": 9, "average": ["zeta", "beta"]}},
+    )
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
-    """Cohorts as the stages leave them; ``gamma`` is external to ``zeta`` and lacks some of its genes."""
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Cohorts as reading leaves them; ``gamma`` is external to ``zeta`` and lacks some of its genes."""
     folder = tmp_path_factory.mktemp("bulk_submissions")
-    values = yaml.safe_load((ROOT / "params.yaml").read_text())
-    entry: dict[str, Any] = {"reader": "gdc", "root": "slides", "files": {}}
-    values |= {"models": [], "protocols": [], "survival": {}, "workers": 1}
-    values.pop("ihc", None)
-    others = {"gamma": entry | {"external": "zeta"}, "normal": entry | {"normal": True}}
-    sections = {"of": "zeta", "reader": "visium", "root": "slides", "manifest": "none.csv", "window": 3, "genes": 8}
-    values["bulk"] |= {
-        "cohorts": {"zeta": entry, "beta": entry, **others},
-        "sections": sections,
-        "super_tiles": 9,
-        "average": ["zeta", "beta"],
-        "models": ["ridge_mean_feature"],
-    }
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         Path("slides").mkdir()
-        Path("params.yaml").write_text(yaml.safe_dump(values))
+        write_params(folder, values())
         for name, patients, genes in (("zeta", 30, GENES), ("beta", 20, GENES[:10]), ("normal", 4, GENES)):
             _cohort(name, patients, genes)
         _cohort("gamma", 12, GENES[::-2])
         _sections()
-        yield read_config()
+        run = the_run()
+        run_ask(run)
+        yield run
+
+
+def stored(name: str) -> BulkStore:
+    return BulkStore(cohort_folder("bulk", name))
+
+
+def spots() -> SectionsStore:
+    return SectionsStore(cohort_folder("bulk", "spots"))
+
+
+def folds_of(name: str) -> Any:
+    return read_split(split_folder(SLIDES, name))[0].folds
 
 
 def noisy_answers(store: BulkStore, slides: Any, seed: int) -> pd.DataFrame:
@@ -121,86 +139,91 @@ def noisy_answers(store: BulkStore, slides: Any, seed: int) -> pd.DataFrame:
 def handed_in(seed: int = 1, cohorts: tuple[str, ...] = ("zeta", "gamma", "beta")) -> pd.DataFrame:
     parts = []
     for name in cohorts:
-        store = BulkStore(BULK / name)
+        store = stored(name)
         if name == "gamma":
             parts.append(noisy_answers(store, np.arange(len(store.slides)), seed).assign(cohort=name, fold="external"))
             continue
-        for fold in read_bulk_split(SPLITS / "tcga_expression" / name)[0]:
+        for fold in folds_of(name):
             parts.append(noisy_answers(store, store.slides_of(fold.test), seed).assign(cohort=name, fold=fold.name))
     return pd.concat(parts, ignore_index=True)
 
 
 def maps(seed: int = 1) -> pd.DataFrame:
-    units = pd.read_csv(written_units("gbm_spatial"))
+    units = pd.read_csv(written_units(MAPS))
     rng = generator(seed, "maps")
     values = pd.DataFrame(rng.random((len(units), len(GENES))), columns=list(GENES))
     return pd.concat([units[["section", "row", "column"]], values], axis=1)
 
 
 def written_units(protocol: str) -> Path:
-    write_units(read_config(), protocol, Path(f"{protocol}.csv"))
+    run = the_run()
+    engine_units(run, run.protocols[protocol], Path(f"{protocol}.csv"))
     return Path(f"{protocol}.csv")
 
 
-def submit(config: Config, table: pd.DataFrame, protocol: str = "tcga_expression", model: str | None = "mine") -> Any:
+def handed(run: Run, path: Path, protocol: str, model: str | None) -> list[ScoreRecord]:
+    return score(run, run.protocols[protocol], read_in(run.config, run.tasks["bulk"], path, model, "a note"))
+
+
+def submit(run: Run, table: pd.DataFrame, protocol: str = SLIDES, model: str | None = "mine") -> list[ScoreRecord]:
     path = Path("table.parquet")
     table.to_parquet(path)
-    return score_bulk_submission(config, protocol, model, path, "a note")
+    return handed(run, path, protocol, model)
 
 
-def test_scores_are_those_of_the_numbers_handed_in(config: Config) -> None:
+def test_scores_are_those_of_the_numbers_handed_in(run: Run) -> None:
     """Independently: r of each fold's test patients, slides of one averaged, mean over folds and genes."""
     table = handed_in()
-    records = {record.board: record for record in submit(config, table)}
+    records = {record.board: record for record in submit(run, table)}
     assert set(records) == {"zeta", "beta", "average"}
     for name in ("zeta", "beta"):
-        store, r = BulkStore(BULK / name), []
-        for fold in read_bulk_split(SPLITS / "tcga_expression" / name)[0]:
+        store, r = stored(name), []
+        for fold in folds_of(name):
             rows = table[(table["cohort"] == name) & (table["fold"] == fold.name)]
             mean = rows.groupby("patient")[list(store.genes)].mean()
             truth = store.expression(np.array([store.patients.index(one) for one in mean.index])).astype(np.float64)
             r.append(pearson_per_gene(truth, mean.to_numpy(np.float64)))
         assert records[name].headline.mean == pytest.approx(np.mean(r), abs=1e-6)
         assert records[name].headline.n_patients == len(store.patients)
-        assert records[name].bulk["untrained_twin"] is False
+        assert records[name].details["untrained_twin"] is False
         assert (records[name].card["task"], records[name].card["summary"]) == ("bulk", "a note")
-    assert [one["cohort"] for one in records["zeta"].bulk["external"]] == ["gamma"]
-    assert records["zeta"].bulk["external"][0]["patients"] == 12
-    assert records["beta"].bulk["external"] == []
+    assert [one["cohort"] for one in records["zeta"].details["external"]] == ["gamma"]
+    assert records["zeta"].details["external"][0]["patients"] == 12
+    assert records["beta"].details["external"] == []
     mean = np.mean([records[name].headline.mean or 0 for name in ("zeta", "beta")])
     assert records["average"].headline.mean == pytest.approx(mean)
-    assert ScoreRecord.read(SUBMISSIONS / "tcga_expression" / "mine" / "zeta") == records["zeta"]
+    assert ScoreRecord.read(submission_folder(SLIDES, "zeta", "mine")).to_json() == records["zeta"].to_json()
 
 
-def test_csv_order_and_model_column_change_nothing(config: Config) -> None:
+def test_csv_order_and_model_column_change_nothing(run: Run) -> None:
     table = handed_in()
-    expected = submit(config, table)[0].headline
+    expected = submit(run, table)[0].headline
     shuffled = table.sample(frac=1, random_state=0)[sorted(table.columns, reverse=True)]
     shuffled.assign(model="mine").to_csv("table.csv", index=False)
-    found = score_bulk_submission(config, "tcga_expression", None, Path("table.csv"), "")[0]
+    found = handed(run, Path("table.csv"), SLIDES, None)[0]
     assert found.headline.mean == pytest.approx(expected.mean, abs=1e-6)
     two = pd.concat([table.assign(model="one"), handed_in(2).assign(model="two")])
-    records = submit(config, two, model=None)
+    records = submit(run, two, model=None)
     assert [record.model for record in records] == ["one"] * 3 + ["two"] * 3
     assert records[0].headline == expected != records[3].headline
     with pytest.raises(UserError, match="holds several models"):
-        submit(config, two)
+        submit(run, two)
 
 
-def test_rows_of_patients_stand_for_their_slides(config: Config) -> None:
+def test_rows_of_patients_stand_for_their_slides(run: Run) -> None:
     table = handed_in(cohorts=("zeta",))
     genes = list(GENES)
     by_patient = table.groupby(["cohort", "fold", "patient"], as_index=False)[genes].mean()
-    expected = submit(config, table)[0]
-    found = submit(config, by_patient)[0]
+    expected = submit(run, table)[0]
+    found = submit(run, by_patient)[0]
     assert found.headline.mean == pytest.approx(expected.headline.mean, abs=1e-6)
     assert found.counts == expected.counts
-    assert not (SUBMISSIONS / "tcga_expression" / "mine" / "beta").exists()  # an older table is replaced whole
-    assert not (SUBMISSIONS / "tcga_expression" / "mine" / "average").exists()
+    assert not submission_folder(SLIDES, "beta", "mine").exists()  # an older table is replaced whole
+    assert not submission_folder(SLIDES, "average", "mine").exists()
     with pytest.raises(UserError, match="patient zeta-00 twice"):
-        submit(config, pd.concat([by_patient, by_patient[by_patient["patient"] == "zeta-00"]]))
+        submit(run, pd.concat([by_patient, by_patient[by_patient["patient"] == "zeta-00"]]))
     with pytest.raises(UserError, match="1 patients are not of the cohort, first nobody"):
-        submit(config, by_patient.replace({"patient": {"zeta-07": "nobody"}}))
+        submit(run, by_patient.replace({"patient": {"zeta-07": "nobody"}}))
 
 
 def _one(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[], pd.DataFrame]:
@@ -211,6 +234,8 @@ def _one(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[], pd.Data
     ("table", "says"),
     [
         (_one(lambda t: t.drop(columns="fold")), "no column 'fold'"),
+        (_one(lambda t: t.replace({"cohort": {"gamma": "spots"}})), "unknown cohort 'spots'"),
+        (_one(lambda t: t.assign(fold=t["fold"].where(t.index > 0, "external"))), "unknown fold 'external'"),
         (_one(lambda t: t.iloc[:0]), "no row"),
         (_one(lambda t: t.drop(columns=["slide", "patient"])), "no column 'slide'"),
         (_one(lambda t: t.drop(columns="G03")), "1 of .* genes missing, first G03"),
@@ -230,31 +255,37 @@ def _one(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[], pd.Data
         (_one(lambda t: pd.concat([t, t[t["cohort"] == "beta"][:1].assign(cohort="zeta")])), "1 slides are not test"),
     ],
 )
-def test_malformed_tables_are_one_clear_line(config: Config, table: Callable[[], pd.DataFrame], says: str) -> None:
-    older = SUBMISSIONS / "tcga_expression" / "kept" / "average"
+def test_malformed_tables_are_one_clear_line(run: Run, table: Callable[[], pd.DataFrame], says: str) -> None:
+    older = submission_folder(SLIDES, "average", "kept")
     older.mkdir(parents=True, exist_ok=True)
     with pytest.raises(UserError, match=says) as caught:
-        submit(config, table(), model="kept")
+        submit(run, table(), model="kept")
     assert "table.parquet" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert older.exists()  # a refused table leaves what was handed in before
 
 
-@pytest.mark.parametrize("name", ["ridge_mean_feature", *MAP_CONTROLS])
-def test_a_listed_models_name_is_taken(config: Config, name: str) -> None:
+@pytest.mark.parametrize("name", ["ridge_mean_feature", "Ridge_Mean_Feature"])
+def test_a_listed_models_name_is_taken(run: Run, name: str) -> None:
     with pytest.raises(UserError, match="is a model of params"):
-        submit(config, handed_in(), model=name)
+        submit(run, handed_in(), model=name)
 
 
-def test_maps_are_scored_on_every_section(config: Config) -> None:
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_controls_name_is_taken_on_its_boards(run: Run, name: str) -> None:
+    with pytest.raises(UserError, match=f"'{name}' is a control of gbm_spatial"):
+        submit(run, maps(), MAPS, name)
+
+
+def test_maps_are_scored_on_every_section(run: Run) -> None:
     table = maps()
-    (record,) = submit(config, table, "gbm_spatial")
-    assert (record.task, record.board, record.counts["sections"]) == ("spatial", "", 2)
+    (record,) = submit(run, table, MAPS)
+    assert (record.task, record.board, record.counts["sections"]) == ("bulk", "spots", 2)
     assert record.headline.n_patients == 2
     assert record.summary["emd_own_genes"] is None
     assert abs(record.headline.mean or 1) < 0.3  # noise
     truth = table.copy()
-    store = SectionsStore(SECTIONS)
+    store = spots()
     for number, name in enumerate(store.names):
         section = store.section(number)
         measured = pd.DataFrame(section.expression, columns=list(section.genes))
@@ -262,10 +293,10 @@ def test_maps_are_scored_on_every_section(config: Config) -> None:
         here = truth["section"] == name
         joined = truth.loc[here, ["row", "column"]].merge(measured, how="left")
         truth.loc[here, list(section.genes)] = joined[list(section.genes)].to_numpy()
-    (perfect,) = submit(config, truth, "gbm_spatial", "perfect")
+    (perfect,) = submit(run, truth, MAPS, "perfect")
     assert perfect.headline.mean == pytest.approx(1)
     assert perfect.summary["emd_median"] == pytest.approx(0)
-    assert (SUBMISSIONS / "gbm_spatial" / "perfect" / "section_section0.parquet").exists()
+    assert (submission_folder(MAPS, "spots", "perfect") / "section_section0.parquet").exists()
 
 
 @pytest.mark.parametrize(
@@ -282,14 +313,16 @@ def test_maps_are_scored_on_every_section(config: Config) -> None:
         (lambda t: t.assign(**dict.fromkeys(GENES, "x")), "is not numeric"),
     ],
 )
-def test_malformed_maps_are_one_clear_line(config: Config, change: Any, says: str) -> None:
+def test_malformed_maps_are_one_clear_line(run: Run, change: Any, says: str) -> None:
     with pytest.raises(UserError, match=says) as caught:
-        submit(config, change(maps()), "gbm_spatial")
+        submit(run, change(maps()), MAPS, "spoiled")
+    assert "table.parquet" in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert not submission_folder(MAPS, "spots", "spoiled").exists()
 
 
-def test_units_say_who_and_where_and_what(config: Config) -> None:
-    table = pd.read_csv(written_units("tcga_expression"))
+def test_units_say_who_and_where_and_what(run: Run) -> None:
+    table = pd.read_csv(written_units(SLIDES))
     assert list(table.columns) == ["cohort", "fold", "role", "slide", "patient"]
     assert set(table["cohort"]) == {"zeta", "beta", "gamma"}
     assert set(table.loc[table["cohort"] == "gamma", "fold"]) == {"external"}
@@ -300,14 +333,14 @@ def test_units_say_who_and_where_and_what(config: Config) -> None:
     asked = table[table["role"] == "test"][["cohort", "fold", "slide"]]
     given = handed_in()[["cohort", "fold", "slide"]]
     assert set(map(tuple, asked.to_numpy().tolist())) == set(map(tuple, given.to_numpy().tolist()))
-    genes = pd.read_csv(genes_file(Path("tcga_expression.csv")))
+    genes = pd.read_csv(targets_file(Path(f"{SLIDES}.csv")))
     assert genes.groupby("cohort")["gene"].size().to_dict() == {"beta": 10, "gamma": 7, "zeta": 14}
 
 
-def test_units_of_maps_are_covered_tiles_in_micrometres(config: Config) -> None:
-    table = pd.read_csv(written_units("gbm_spatial"))
+def test_units_of_maps_are_covered_tiles_in_micrometres(run: Run) -> None:
+    table = pd.read_csv(written_units(MAPS))
     assert list(table.columns) == ["section", "row", "column", "x_um", "y_um"]
-    section = SectionsStore(SECTIONS).section(0)
+    section = spots().section(0)
     covered = lay_windows(section.row, section.column, 3).covered
     assert not covered.all()
     assert (table["section"] == "section0").sum() == covered.sum()
@@ -317,29 +350,59 @@ def test_units_of_maps_are_covered_tiles_in_micrometres(config: Config) -> None:
     needed = genes[genes["section"] == "section0"]["gene"].tolist()
     assert set(needed) <= set(GENES[2:])
     kept = maps().drop(columns=[gene for gene in GENES if gene not in needed])
-    assert submit(config, kept, "gbm_spatial")[0].headline.mean is not None
+    assert submit(run, kept, MAPS)[0].headline.mean is not None
 
 
-def test_submissions_join_the_cells_of_the_report(config: Config) -> None:
-    """The listed model's own cells stand first; both protocols' submissions follow."""
-    for found in (submit(config, handed_in()), submit(config, maps(), "gbm_spatial")):
-        assert found
-    name = config.bulk.models[0]
-    manifest = control_manifest(config, "map_shuffled") | {"model": name}
-    manifest["protocols"]["tcga_expression"] = "1"
-    skipped = {"skipped": "not asked", "cohort": "c", "split": "s", "inputs": "i", "weights": []}
-    for cohort in config.bulk.discovery:
-        manifest["cohorts"][cohort] = skipped
-    write_bulk_records(
-        config, SCORES / "tcga_expression" / name, manifest, dict.fromkeys(config.bulk.discovery), folds=5
-    )
-    for model in (name, *MAP_CONTROLS):
-        scores = None if model == name else score_control(config, model)
-        of = manifest if model == name else control_manifest(config, model)
-        write_spatial_record(config, SCORES / "gbm_spatial" / model, of, scores)
-    listed = [folder.as_posix() for folder in cells(config)]
-    mine = [folder for folder in listed if folder.startswith(SUBMISSIONS.as_posix())]
-    boards = [SUBMISSIONS / "tcga_expression" / "mine" / board for board in ("average", "beta", "zeta")]
-    assert mine[:3] == [folder.as_posix() for folder in boards]
-    assert (SUBMISSIONS / "gbm_spatial" / "mine").as_posix() in mine[3:]
-    assert listed[-len(mine) :] == mine
+def test_submissions_join_the_cells_of_the_report(run: Run) -> None:
+    submit(run, handed_in(), model="joins")
+    submit(run, maps(), MAPS, "joins")
+    mine = [folder for folder in cells(run) if folder.name == "joins"]
+    boards = {(SLIDES, "zeta"), (SLIDES, "beta"), (SLIDES, "average"), (MAPS, "spots")}
+    assert {folder.relative_to(SUBMISSIONS).parts[:2] for folder in mine} == boards
+
+
+def test_columns_that_nobody_asks_for_are_not_read(run: Run) -> None:
+    """A stranger's table may say more of a tile or slide; of genes, those of other cohorts."""
+    expected = [submit(run, handed_in())[0].headline, submit(run, maps(), MAPS)[0].headline]
+    slides, tiles = handed_in().assign(comment="fine", OTHER=np.nan), maps().assign(comment="fine")
+    assert [submit(run, slides)[0].headline, submit(run, tiles, MAPS)[0].headline] == expected
+    assert submit(run, maps().assign(cohort="spots"), MAPS)[0].headline == expected[1]
+    with pytest.raises(UserError, match=r"unknown cohort 'spot'.*did you mean 'spots'"):
+        submit(run, maps().assign(cohort="spot"), MAPS)
+
+
+def test_genes_of_sections_are_as_many_as_scoring_looks_at(run: Run) -> None:
+    """The eight that vary most over the cohort's patients, where a section measures them."""
+    written_units(MAPS)
+    store = stored("zeta")
+    order = np.argsort(-store.expression(np.arange(30)).std(axis=0), kind="stable")[:8]
+    expected = {store.genes[place] for place in order} & set(GENES[2:])
+    told = pd.read_csv(f"{MAPS}_genes.csv")
+    assert {name: set(part["gene"]) for name, part in told.groupby("section")} == {
+        "section0": expected,
+        "section1": expected,
+    }
+
+
+def test_two_sets_of_sections_are_told_apart_by_cohort(run: Run) -> None:
+    """Their sections may have the same names."""
+    told = values()
+    told["cohorts"]["bulk"]["more"] = told["cohorts"]["bulk"]["spots"]
+    _sections("more")
+    write_params(Path(), told)
+    try:
+        both = the_run()
+        run_ask(both)
+        units = pd.read_csv(written_units(MAPS))
+        assert list(units.columns) == ["cohort", "section", "row", "column", "x_um", "y_um"]
+        assert set(pd.read_csv(f"{MAPS}_genes.csv").columns) == {"cohort", "section", "gene"}
+        answers = pd.DataFrame(generator(3, "maps").random((len(units), len(GENES))), columns=list(GENES))
+        table = pd.concat([units[["cohort", "section", "row", "column"]], answers], axis=1)
+        records = submit(both, table, MAPS, "two_sets")
+        assert {record.board for record in records} == {"spots", "more"}
+        assert records[0].headline != records[1].headline
+        with pytest.raises(UserError, match="no column 'cohort'"):
+            submit(both, table.drop(columns="cohort"), MAPS, "two_sets")
+    finally:
+        write_params(Path(), values())
+    assert read_config() == run.config

@@ -12,22 +12,22 @@ import tifffile
 import typer
 from typer.testing import CliRunner
 
-from baselines.shared.bag_files import read_bag
-from protocols.cohorts.crops import CohortCrops
-from protocols.cohorts.patient_tables import read_slides
-from protocols.cohorts.tissue_tiles import RULES, tile_slide
+from protocols.bulk.super_tiles import read_slide_tiles
 from protocols.contract import Settings
 from protocols.errors import UserError
 from protocols.files import sha256_of
-from suite.bulk import feature_files
-from suite.bulk.feature_files import write_features
-from suite.bulk.super_tiles import read_slide_tiles
-from suite.config import TileConfig
-from suite.features_command import register
-from suite.tiling import TileRows
+from protocols.images.crops import CohortCrops
+from protocols.images.tiling import TileRows
+from protocols.images.tissue_tiles import RULES, tile_slide
+from protocols.readers.bag_files import read_bag
+from protocols.readers.patient_tables import read_slides
+from protocols.settings import TileSettings
+from suite.tools import feature_files
+from suite.tools.feature_files import write_features
+from suite.tools.features_command import register
 from tests.cohorts import real_data
 
-TILE = TileConfig(um=32.0, pixels=32, tissue="all")
+TILE = TileSettings(um=32.0, pixels=32, tissue="all")
 SETTINGS = Settings(threads=1)
 FILE = Path("TCGA-GBM") / "a" / "a.h5"
 
@@ -174,7 +174,7 @@ def test_what_is_refused(slides: list[Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'uni'"):
         write(slides, out, encoder="unni")
     with pytest.raises(UserError, match="did you mean 'sequoia_paper'"):
-        write(slides, out, tile=TileConfig(tissue="sequoia_papr"))
+        write(slides, out, tile=TileSettings(tissue="sequoia_papr"))
     with pytest.raises(UserError, match="2 slides named a"):
         write([slides[0], slide(tmp_path / "other" / "a.tif", 1)], out)
     with pytest.raises(UserError, match="no slides"):
@@ -182,7 +182,7 @@ def test_what_is_refused(slides: list[Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the name of a folder"):
         write(slides, out, project="../TCGA")
     with pytest.raises(UserError, match="room for a tile of 500 µm"):
-        write(slides, out, tile=TileConfig(um=500.0))
+        write(slides, out, tile=TileSettings(um=500.0))
     with pytest.raises(UserError, match=r"missing\.tif"):
         write([tmp_path / "missing.tif"], out)
     assert not out.exists()
@@ -232,7 +232,7 @@ def test_real_svs(tmp_path: Path, encoder: str, key: str, width: int, rules: lis
     kept = {"saturation": 33, "otsu": 26, "sequoia_paper": 20, "sequoia_released": 20, "all": 88}
     assert set(rules) <= set(kept)
     for rule in rules:
-        tile = TileConfig(tissue=rule)
+        tile = TileSettings(tissue=rule)
         (file,) = write([path], tmp_path / rule, encoder=encoder, tile=tile, super_tiles=25, project="CMU")
         features = read_bag(file, encoder)
         with h5py.File(file) as content:
@@ -249,7 +249,7 @@ def test_real_svs(tmp_path: Path, encoder: str, key: str, width: int, rules: lis
 @pytest.mark.realdata
 def test_coordinates_point_at_the_pixels() -> None:
     """A crop around a tile's centre is the slide's own square of pixels from its corner on."""
-    from protocols.cohorts.image import open_image
+    from protocols.images.image import open_image
 
     path = real_data("svs") / "CMU-1-Small-Region.svs"
     found = tile_slide(path, um=128, tissue="sequoia_paper", max_tiles=4000, seed=0)

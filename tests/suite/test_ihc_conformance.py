@@ -12,10 +12,10 @@ import pytest
 
 from baselines.registry import load_model_class
 from protocols.contract import Card, CropArray, RowArray
-from protocols.image_contract import PatchInputs, PatchTraining
-from protocols.image_toy import inputs_of, take, toy_ihc, toy_patches
-from suite.ihc.new_model_template import image_template
-from suite.ihc_conformance import check_image_model
+from protocols.staining.contract import PatchInputs, PatchTraining
+from protocols.staining.template import template
+from protocols.staining.toy import inputs_of, take, toy_ihc, toy_patches
+from tests.suite.conformance_results import problems, results
 
 CONTROLS = ("ihc_identity", "ihc_mean", "ihc_oracle", "ihc_stain_transfer")
 NETWORKS = ("ihc_unet", "pix2pix", "reggan", "reggan_nc", "improved_diffusion", "past_generator")
@@ -24,7 +24,7 @@ NETWORKS = ("ihc_unet", "pix2pix", "reggan", "reggan_nc", "improved_diffusion", 
 class Honest:
     """Each pixel's colour decides: least squares, patch by patch."""
 
-    card = Card(name="subject", title="Honest", task="image")
+    card = Card(name="subject", title="Honest", task="staining")
 
     def fit(self, train: PatchTraining) -> None:
         self.gram, self.moment = 1e-6 * np.eye(4), np.zeros((4, 3))
@@ -197,8 +197,7 @@ class AsksForTheIhc(Honest):
 
 
 def failures(model: Any) -> str:
-    found = check_image_model(model, "subject")
-    return " | ".join(f"{result.check}: {result.problem}" for result in found if result.problem)
+    return problems(model, "staining")
 
 
 def model_of(name: str) -> Any:
@@ -218,13 +217,13 @@ def test_a_killed_training_was_really_gone_on_with() -> None:
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_controls_conform(name: str) -> None:
-    assert [result for result in check_image_model(model_of(name), name) if result.problem] == []
+    assert problems(model_of(name), "staining", name) == ""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_conform(name: str) -> None:
-    assert [result for result in check_image_model(model_of(name), name) if result.problem] == []
+    assert problems(model_of(name), "staining", name) == ""
 
 
 @pytest.mark.parametrize(
@@ -259,11 +258,9 @@ def test_broken_contract_is_named(model: type, named: str) -> None:
 
 def test_a_model_that_learns_from_test_ihc_is_a_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     """The views give no way to it, so the way is opened here: a training view with all patches in it."""
-    from suite import ihc_conformance
+    from protocols.staining import checks
 
-    monkeypatch.setattr(
-        ihc_conformance._Run, "_training", lambda _, data, workspace=None: replace(data, workspace=workspace)
-    )
+    monkeypatch.setattr(checks._Run, "_training", lambda _, data, workspace=None: replace(data, workspace=workspace))
     assert "changes nothing: answers moved when IHC of test patches did: a leak" in failures(Honest)
 
 
@@ -278,9 +275,9 @@ def test_a_class_without_a_card_fails_one_check_and_keeps_the_others() -> None:
 
 def test_psnr_is_said_and_not_required() -> None:
     def last(model: Any) -> str:
-        found = list(check_image_model(model, "subject"))[-1]
+        found = results(model, "staining")[-1]
         assert found.problem == ""
-        return found.check
+        return found.said
 
     class Black(Honest):
         def predict(self, test: PatchInputs, rows: RowArray) -> CropArray:
@@ -311,12 +308,11 @@ def test_the_toy_is_a_function_of_the_he_and_gives_no_ihc_to_a_test_set() -> Non
 
 
 def test_the_template_conforms_and_is_short(tmp_path: Path) -> None:
-    text = image_template("two_words", "TwoWords")
+    text = template().format(name="two_words", class_name="TwoWords", title="Two words")
     path = tmp_path / "two_words.py"
     path.write_text(text)
     model: Any = load_model_class("two_words", {"two_words": f"{path}:TwoWords"}, tmp_path)
-    results = list(check_image_model(model, "two_words"))
-    assert [result for result in results if result.problem] == []
-    assert float(results[-1].check.split("patches ")[1].split(" dB")[0]) > 20
+    assert problems(model, "staining", "two_words") == ""
+    assert float(results(model, "staining", "two_words")[-1].said.split("patches ")[1].split(" dB")[0]) > 20
     assert len(text.splitlines()) <= 45
     assert max(map(len, text.splitlines())) <= 120

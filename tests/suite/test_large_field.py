@@ -13,15 +13,15 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.cohorts.image import SlideImage, open_image
 from protocols.contract import Settings
 from protocols.errors import UserError
+from protocols.images.image import SlideImage, open_image
 from protocols.metrics.seams import seams
 from protocols.phantom.image_file import write_he_image
 from protocols.seeds import generator
-from suite.ihc.large_field import JPEG_PERIOD, field_seams, generate_field, tissue_windows
-from suite.ihc.stain_slide import model_predict, stain_slide
-from suite.ihc.windows import FieldReader, axis_matrix, lay_axis
+from suite.tools.large_field import JPEG_PERIOD, field_seams, generate_field, tissue_windows
+from suite.tools.stain_slide import model_predict, stain_slide
+from suite.tools.windows import FieldReader, axis_matrix, lay_axis
 from tests.cohorts import real_data
 
 TILE, OVERLAP = 64, 16

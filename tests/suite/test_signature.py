@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from protocols.cohorts.mcat_tables import read_mcat
 from protocols.errors import UserError
 from protocols.metrics.signature_evaluation import FITTED_HERE
-from suite.signature import (
+from protocols.readers.mcat_tables import read_mcat
+from suite.tools.signature import (
     OUT_OF_FOLD,
     PREDICTED,
     PREDICTED_FITTED_HERE,
@@ -23,7 +23,7 @@ from suite.signature import (
     judge,
     run_signature,
 )
-from suite.signature_inputs import CohortFiles, Patients, read_genes, read_patients
+from suite.tools.signature_inputs import CohortFiles, Patients, read_genes, read_patients
 from tests.cohorts import real_data
 from tests.protocols.metrics.test_prognostic_signature import PLANTED, cohort
 

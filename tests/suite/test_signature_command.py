@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from protocols.errors import UserError
 from suite.cli import app
-from suite.signature import Options
-from suite.signature_command import external_cohort
+from suite.tools.signature import Options
+from suite.tools.signature_command import external_cohort
 from tests.suite.test_signature import predictions, written
 
 
@@ -45,7 +45,7 @@ def test_defaults_are_those_of_the_options() -> None:
     """Said twice, so that the command line need not import the fit to show its help."""
     import inspect
 
-    from suite.signature_command import signature
+    from suite.tools.signature_command import signature
 
     given = {name: one.default for name, one in inspect.signature(signature).parameters.items()}
     own = vars(Options())

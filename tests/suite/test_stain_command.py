@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,31 @@ import numpy as np
 import pytest
 import tifffile
 import typer
-import yaml
 from typer.testing import CliRunner, Result
 
 from protocols.errors import UserError
 from protocols.phantom.image_file import write_he_image
+from protocols.staining.template import template
 from suite.config import read_config
-from suite.ihc.cohorts import read_ihc_cohort
-from suite.ihc.new_model_template import image_template
-from suite.ihc.stain_command import fit_on_all, fitted_cohort, model_mpp, stain_slide_command, window_embedder
-from suite.places import IHC
-from tests.protocols.ihc.trees import Tree, field_of, write_tree
+from suite.places import CACHE, cohort_folder
+from suite.tools.stain_command import fit_on_all, fitted_cohort, stain_slide_command, staining_model, window_embedder
+from tests.protocols.staining.trees import Tree, field_of, write_tree
+from tests.suite.engine_run import params, write_params
 
-ROOT = Path(__file__).resolve().parents[2]
+LOOKS = """
+from pathlib import Path
+from protocols.contract import Card
+
+class Looks:
+    card = Card(name="looks", title="Looks", task="staining", encoder="uni")
+
+    def fit(self, train):
+        self.seen = train, sorted(path.name for path in train.workspace.iterdir())
+        (train.workspace / "checkpoint").write_text("half way")
+
+    def predict(self, test, rows):
+        return test.he(rows)
+"""
 UUID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -32,12 +45,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run's cohort: 64 px patches at 0.5 µm, tiles of 32 px that cover all of them."""
     root = tmp_path_factory.mktemp("checkout")
     write_tree(root / "tree", Tree(cases=("1001", "1002", "1003"), markers=("ER",), grid=(1, 2)))
-    (root / "mine.py").write_text(image_template("mine", "Mine"))
-    values = yaml.safe_load((ROOT / "params.yaml").read_text())
-    entry = {"root": str(root / "tree"), "markers": ["ER"], "mpp": 0.5}
-    values["ihc"] |= {"cohorts": {"tiny": entry, "unread": entry}, "tile_px": 32, "source_px": 64}
-    values |= {"adapters": {"mine": "mine.py:Mine"}, "workers": 1, "threads": 1}
-    (root / "params.yaml").write_text(yaml.safe_dump(values))
+    (root / "mine.py").write_text(template().format(name="mine", class_name="Mine", title="Mine"))
+    (root / "looks.py").write_text(LOOKS)
+    told = params(
+        cohorts={"staining": {"tiny": {"root": str(root / "tree"), "markers": ["ER"], "mpp": 0.5}}},
+        tasks={"staining": {"tile_px": 32, "source_px": 64}},
+        adapters={"mine": "mine.py:Mine", "looks": "looks.py:Looks"},
+    )
+    write_params(root, told)
     write_he_image(
         root / "slide.ome.tif",
         field_of("slide", 200, 240),
@@ -50,7 +65,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        read_ihc_cohort(read_config(), "tiny")
         yield root
 
 
@@ -87,49 +101,32 @@ def test_a_slide_is_stained_and_what_was_done_is_said(tmp_path: Path) -> None:
 
 
 def load_fitted() -> Any:
-    from suite.ihc.stain_command import image_model_class
-
     config = read_config()
-    return fit_on_all(config, fitted_cohort(config, "tiny", "ER"), "ER", "mine", image_model_class(config, "mine"))
+    return fit_on_all(config, fitted_cohort(config, "tiny", "ER"), "ER", staining_model(config, "mine"))
 
 
 def test_all_pairs_are_fitted_on_with_their_embedding_and_the_workspace_stays() -> None:
-    seen: list[Any] = []
-
-    class Looks:
-        card: Any = None
-
-        def fit(self, train: Any) -> None:
-            seen.append(train)
-            (train.workspace / "checkpoint").write_text("half way")
-
-    from protocols.contract import Card
-
-    Looks.card = Card(name="looks", title="Looks", task="image", encoder="uni")
     config = read_config()
-    store = fitted_cohort(config, "tiny", "ER")
-    fit_on_all(config, store, "ER", "looks", Looks)
-    fit_on_all(config, store, "ER", "looks", Looks)
-    train = seen[0]
+    cohort, entry = fitted_cohort(config, "tiny", "ER"), staining_model(config, "looks")
+    (train, first), (_, second) = (fit_on_all(config, cohort, "ER", entry).seen for _ in range(2))
     assert len(train) == 6
     assert (train.pixels, train.ihc(np.arange(6)).shape) == (32, (6, 32, 32, 3))
     assert not train.validation.any()
-    assert (seen[1].workspace / "checkpoint").exists()
+    assert (first, second) == ([], ["checkpoint"])
     # windows are embedded as the patches were
     embedded = window_embedder("uni", train.settings)(train.he(np.arange(6)))
     np.testing.assert_allclose(embedded, train.embedding(np.arange(6)), atol=1e-5)
 
 
 def test_windows_have_the_resolution_of_the_tiles() -> None:
-    config = read_config()
-    assert model_mpp(config, fitted_cohort(config, "tiny", "ER")) == 1.0  # 64 px of 0.5 µm in 32
+    cohort = fitted_cohort(read_config(), "tiny", "ER")
+    assert (cohort.entry.mpp, cohort.settings.downscale) == (0.5, 2.0)  # 64 px of 0.5 µm in 32: 1 µm, as said above
 
 
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
         ({"cohort": "tinny"}, "unknown cohort of paired patches 'tinny'.*did you mean 'tiny'"),
-        ({"cohort": "unread"}, "the cohort has not been read.*run `dvc repro ihc@unread`"),
         ({"marker": "PR"}, "unknown marker 'PR'"),
         ({"model": "mien"}, "unknown model 'mien'.*did you mean 'mine'"),
         ({"model": "bulk_train_mean"}, "answers the task 'bulk'"),
@@ -160,5 +157,9 @@ def test_a_slide_without_resolution_is_named_before_any_training(tmp_path: Path)
     assert CliRunner().invoke(app, ["bare.tif", *options, "--mpp", "1.0"]).exit_code == 0
 
 
-def test_the_cohort_is_where_it_is_looked_for() -> None:
-    assert (IHC / "tiny" / "cohort.json").exists()
+def test_the_cohort_is_read_where_it_was_not(checkout: Path) -> None:
+    folder = cohort_folder("staining", "tiny")
+    for path in (folder, *CACHE.glob("cohorts/staining/tiny@*")):
+        shutil.rmtree(path, ignore_errors=True)
+    assert len(fitted_cohort(read_config(), "tiny", "ER").store) == 6
+    assert (folder / "cohort.json").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,17 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.shared.bag_files import read_bag
-from protocols.errors import UserError
-from protocols.survival.cohort import SlideFile
-from suite.bulk.super_tiles import (
+from protocols.bulk.super_tiles import (
+    NOTE_FILE,
     SlideTiles,
     SuperTileFiles,
     group_means,
     make_super_tiles,
     read_slide_tiles,
 )
-from suite.tiling import TileRows
+from protocols.errors import UserError
+from protocols.images.tiling import TileRows
+from protocols.readers.bag_files import read_bag
+from protocols.survival.cohort import SlideFile
 
 PLACES, WIDTH = 4, 6
 
@@ -98,11 +100,12 @@ def three_slides() -> Iterator[SlideTiles]:
 
 
 def test_files_hold_both_groupings_the_mean_and_who_is_present(tmp_path: Path) -> None:
-    record = make_super_tiles(tmp_path / "x" / "uni-super", "made up", three_slides(), 3, PLACES)
+    make_super_tiles(tmp_path, "made up", three_slides(), 3, PLACES)
+    record = json.loads((tmp_path / NOTE_FILE).read_text())
     assert {key: record[key] for key in ("width", "slides", "tiles", "fewer_than_places")} == {
         "width": WIDTH, "slides": 3, "tiles": 55, "fewer_than_places": 1,
     }  # fmt: skip
-    files = SuperTileFiles(tmp_path / "x" / "uni-super")
+    files = SuperTileFiles(tmp_path)
     for row, slide in enumerate(three_slides()):
         for grouped_by, by in (("features", slide.features), ("coordinates", slide.xy)):
             means, present = group_means(slide.features, by, PLACES)
@@ -112,22 +115,6 @@ def test_files_hold_both_groupings_the_mean_and_who_is_present(tmp_path: Path) -
         np.testing.assert_allclose(files.mean(np.array([row]))[0], slide.features.mean(axis=0), rtol=1e-5)
     picked = files.super_tiles(np.array([2, 0]), "features").features
     np.testing.assert_array_equal(picked[1], files.super_tiles(np.array([0]), "features").features[0])
-
-
-def test_a_killed_run_leaves_nothing_that_counts_and_a_finished_one_is_kept(tmp_path: Path) -> None:
-    stem = tmp_path / "uni-super"
-
-    def killed() -> Iterator[SlideTiles]:
-        yield next(three_slides())
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        make_super_tiles(stem, "made up", killed(), 3, PLACES)
-    assert not stem.with_suffix(".json").exists()
-    record = make_super_tiles(stem, "made up", three_slides(), 3, PLACES)
-    content = {path.name: path.read_bytes() for path in tmp_path.glob("uni-super*")}
-    assert make_super_tiles(stem, "made up", iter(()), 3, PLACES) == record, "nothing is read again"
-    assert {path.name: path.read_bytes() for path in tmp_path.glob("uni-super*")} == content
 
 
 def bags(root: Path, **data: np.ndarray) -> tuple[SlideFile, ...]:
@@ -164,8 +151,8 @@ def test_precomputed_bags_have_no_places_to_be_grouped_by(tmp_path: Path) -> Non
     features, _, _ = four_groups(20)
     slides = bags(tmp_path, features=features)
     read = read_slide_tiles(slides, tmp_path, "uni", no_tiles(), None)
-    make_super_tiles(tmp_path / "uni-super", "bags", read, 2, PLACES)
-    files = SuperTileFiles(tmp_path / "uni-super")
+    make_super_tiles(tmp_path, "bags", read, 2, PLACES)
+    files = SuperTileFiles(tmp_path)
     assert files.super_tiles(np.array([0, 1]), "features").present.all()
     with pytest.raises(UserError, match="tiles without places"):
         files.super_tiles(np.array([0]), "coordinates")
@@ -174,8 +161,8 @@ def test_precomputed_bags_have_no_places_to_be_grouped_by(tmp_path: Path) -> Non
 def test_slides_of_two_widths_are_refused(tmp_path: Path) -> None:
     mixed = iter([SlideTiles(np.ones((2, 5), np.float32), None), SlideTiles(np.ones((2, 6), np.float32), None)])
     with pytest.raises(UserError, match="slide 1 has 6 features a tile; expected 5"):
-        make_super_tiles(tmp_path / "uni-super", "bags", mixed, 2, PLACES)
-    assert not (tmp_path / "uni-super.json").exists()
+        make_super_tiles(tmp_path, "bags", mixed, 2, PLACES)
+    assert not (tmp_path / NOTE_FILE).exists()
 
 
 def test_image_slides_take_their_rows_of_the_embedding(tmp_path: Path) -> None:

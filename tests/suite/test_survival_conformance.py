@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from baselines.registry import load_model_class
 from protocols.contract import Card
 from protocols.errors import UserError
-from protocols.survival_contract import PatientInputs, SurvivalPrediction, SurvivalTraining
-from suite.checked_survival import checked_survival
-from suite.survival_conformance import check_survival_model
+from protocols.survival.answers import checked
+from protocols.survival.contract import PatientInputs, SurvivalPrediction, SurvivalTraining
+from tests.suite.conformance_results import problems, results
 
 CLASSIC = (
     "cox_clinical",
@@ -157,8 +157,7 @@ class AsksForFollowUp(Honest):
 
 
 def failures(model: Any) -> str:
-    found = check_survival_model(model, "subject")
-    return " | ".join(f"{result.check}: {result.problem}" for result in found if result.problem)
+    return problems(model, "survival")
 
 
 def test_honest_model_conforms() -> None:
@@ -168,7 +167,7 @@ def test_honest_model_conforms() -> None:
 @pytest.mark.parametrize("name", CLASSIC)
 def test_classic_models_conform(name: str) -> None:
     model: Any = load_model_class(name, {}, Path())
-    assert [result for result in check_survival_model(model, name) if result.problem] == []
+    assert problems(model, "survival", name) == ""
 
 
 @pytest.mark.parametrize(
@@ -200,14 +199,14 @@ def test_broken_contract_is_named(model: type, named: str) -> None:
 
 def test_a_model_that_keeps_test_follow_up_is_a_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     """The views give no way to it, so the way is opened here: a training view with all patients in it."""
-    from suite import survival_conformance
+    from protocols.survival import checks
 
     class Peeks(Honest):
         def fit(self, train: SurvivalTraining) -> None:
             super().fit(train)
             self.middle = float(train.time.max())
 
-    monkeypatch.setattr(survival_conformance._Run, "_training", lambda _, data: data)
+    monkeypatch.setattr(checks._Run, "_training", lambda _, data: data)
     assert "changes nothing: answers moved when test follow-up was changed: a leak" in failures(Peeks)
     assert failures(Honest).count("a leak") == 1  # its time grid: everybody's follow-up is in it here
 
@@ -230,8 +229,8 @@ def test_the_way_risks_point_is_said_and_not_required(sign: int) -> None:
             return SurvivalPrediction(sign * super().predict(test).risk)
 
     subject: Any = Pointing
-    last = list(check_survival_model(subject, "subject"))[-1]
-    right, of = (int(word) for word in last.check.split() if word.isdigit())
+    last = results(subject, "survival")[-1]
+    right, of = (int(word) for word in last.said.split() if word.isdigit())
     assert last.problem == ""
     assert (right > 0.6 * of) if sign > 0 else (right < 0.4 * of)
 
@@ -241,19 +240,19 @@ CURVES = np.array([[1.0, 0.5, 0.5], [0.9, 0.2, 0.0]])
 
 
 def test_a_sound_answer_comes_back_as_float64() -> None:
-    answer = checked_survival(
+    answer = checked(
         SurvivalPrediction(RISK.astype(np.float32), TIMES.astype(int), CURVES.astype(np.float32)), 2, "m", "0"
     )
     assert answer.times is not None
     assert answer.survival is not None
     assert {array.dtype for array in (answer.risk, answer.times, answer.survival)} == {np.dtype(np.float64)}
     np.testing.assert_allclose(answer.survival, CURVES, atol=1e-7)
-    assert checked_survival(SurvivalPrediction(RISK), 2, "m", "0").times is None
+    assert checked(SurvivalPrediction(RISK), 2, "m", "0").times is None
 
 
 def test_rounding_that_makes_a_curve_rise_is_levelled() -> None:
     curves = np.array([[0.5, 0.5 + 1e-12]])
-    answer = checked_survival(SurvivalPrediction(RISK[:1], TIMES[:2], curves), 1, "m", "0")
+    answer = checked(SurvivalPrediction(RISK[:1], TIMES[:2], curves), 1, "m", "0")
     np.testing.assert_array_equal(answer.survival, [[0.5, 0.5]])
 
 
@@ -281,7 +280,7 @@ def test_rounding_that_makes_a_curve_rise_is_levelled() -> None:
 )
 def test_a_malformed_answer_names_model_and_fold(answer: object, says: str) -> None:
     with pytest.raises(UserError, match=says) as caught:
-        checked_survival(answer, 2, "my_model", "luad 3")
+        checked(answer, 2, "my_model", "luad 3")
     assert "model my_model, fold luad 3" in str(caught.value)
     assert "slide2omics check my_model" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,76 +1,91 @@
-"""The survival stages on a tiny TCGA-like phantom and on GSE7390, one after the other, as DVC runs them."""
+"""Survival through the engine's stages on a tiny TCGA-like phantom and on GSE7390, one after the other, as DVC runs."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-import yaml
 
 from protocols.errors import UserError
 from protocols.phantom.tcga import generate_tcga
 from protocols.phantom.tcga_settings import MINI_TCGA
-from protocols.records import ScoreRecord
-from protocols.splitting import read_split
-from protocols.survival.store import PatientStore
-from suite.config import Config, read_config
-from suite.export import write_units
-from suite.places import INPUTS, PATIENTS, PREDICTIONS, SCORES, SPLITS
-from suite.stages import inputs, patients, report, score_protocol, survival_predict
-from suite.survival.submissions import score_survival_submission
+from protocols.records import AVERAGE, UNITS_FILE, ScoreRecord
+from protocols.sealed import read_seal
+from protocols.survival import answers, fit
+from suite.engine.ask import run_ask
+from suite.engine.inputs import run_inputs
+from suite.engine.predict import Cell, cells_of, predict_cells
+from suite.engine.questions import question_of
+from suite.engine.read import run_read
+from suite.engine.report import run_report
+from suite.engine.run import Run
+from suite.engine.submit import handed_in, submit
+from suite.engine.units import write_units
+from suite.places import CACHE, SUBMISSIONS, answers_folder, cohort_folder, score_folder
+from tests.suite.engine_run import default_params, params, run_all, the_run, write_params
 
-ROOT = Path(__file__).resolve().parents[2]
 PROTOCOL = "tcga_survival"
 TINY = replace(MINI_TCGA, cohorts=(("brca", 30),), slide=replace(MINI_TCGA.slide, image_px=192, tile_px=192))
 MODELS = ["survival_oracle", "kaplan_meier", "cox_elastic_net", "attention_mil"]
+GSE7390 = {"reader": "gse7390", "endpoint": "distant metastasis"}
+
+
+def values(cohorts: dict[str, dict[str, Any]], average: list[str]) -> dict[str, Any]:
+    tile = default_params()["tasks"]["survival"]["tile"]
+    return params(
+        protocols=[PROTOCOL],
+        models=MODELS,
+        cohorts={"survival": cohorts},
+        tasks={"survival": {"tile": tile, "average": average}},
+    )
+
+
+def phantom_entry(root: Path) -> dict[str, Any]:
+    named = default_params()["cohorts"]["survival"]["phantom_brca"]
+    return {**named, "root": str(root), "truth": str(root / "truth")}
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working folder with a finished run."""
     folder = tmp_path_factory.mktemp("checkout")
     generate_tcga(folder / "data", TINY, seed=0)
-    values = yaml.safe_load((ROOT / "params.yaml").read_text())
-    brca = values["survival"]["cohorts"]["phantom_brca"] | {"root": "data", "truth": "data/truth"}
-    values["survival"] |= {
-        "cohorts": {"phantom_brca": brca, "gse7390": {"reader": "gse7390", "root": "data"}},
-        "average": ["phantom_brca"],
-        "models": MODELS,
-    }
-    values |= {"models": [], "protocols": [], "workers": 1, "bulk": {}, "ihc": {}}
-    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    cohorts = {"phantom_brca": phantom_entry(folder / "data"), "gse7390": GSE7390}
+    write_params(folder, values(cohorts, ["phantom_brca"]))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        config = read_config()
-        for name in config.survival.cohorts:
-            patients.run(config, PROTOCOL, name)
-        inputs.run(config)
-        for model in MODELS:
-            survival_predict.run(config, PROTOCOL, model)
-        score_protocol.run(config, PROTOCOL)
+        run_all()
         yield folder
 
 
 @pytest.fixture
-def config(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+def run(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(checkout)
-    return read_config()
+    return the_run()
 
 
 def record(model: str, board: str) -> ScoreRecord:
-    return ScoreRecord.read(SCORES / PROTOCOL / model / board)
+    return ScoreRecord.read(score_folder(PROTOCOL, board, model, 0))
 
 
-def test_boards_of_every_model(config: Config) -> None:
-    assert record("survival_oracle", "phantom_brca").headline.mean > 0.65
+def question(run: Run, board: str) -> Any:
+    boards = {one.name: one for one in run.boards}
+    return question_of(run, run.protocols[PROTOCOL], boards[board])
+
+
+def test_boards_of_every_model(run: Run) -> None:
+    oracle = record("survival_oracle", "phantom_brca").headline.mean
+    assert oracle is not None
+    assert oracle > 0.65
     assert record("kaplan_meier", "gse7390").headline.mean == 0.5
-    assert record("kaplan_meier", "average").headline == record("kaplan_meier", "phantom_brca").headline
     for model, reason in (
         ("survival_oracle", "needs a known truth, and a real cohort has none"),
         ("attention_mil", "needs slides, and the cohort has none"),
@@ -80,114 +95,131 @@ def test_boards_of_every_model(config: Config) -> None:
     assert [part["source"] for part in weights] == ["random", "none"]  # the encoder; the head learns here
 
 
-def test_report_has_a_board_a_cohort(config: Config) -> None:
-    paths = report.run(config)
-    boards = json.loads(paths.json.read_text())["leaderboards"]
-    assert [board["board"] for board in boards] == ["average", "gse7390", "phantom_brca"]
+def test_the_average_of_one_cohort_is_that_cohort(run: Run) -> None:
+    for model in MODELS:
+        mean, one = record(model, AVERAGE), record(model, "phantom_brca")
+        assert (mean.headline, mean.counts, mean.replicates) == (one.headline, one.counts, one.replicates)
+        assert mean.summary == {**one.summary, "logrank_p": None}  # groups of several cohorts are no one test
+        assert mean.details == {"cohorts": {"phantom_brca": one.headline.mean}}
+    units = pd.read_parquet(score_folder(PROTOCOL, AVERAGE, "kaplan_meier", 0) / UNITS_FILE)
+    assert list(units.columns) == ["fold", "patient", "time", "event", "risk", "cohort"]
+    assert set(units["cohort"]) == {"phantom_brca"}
 
 
-def test_predictions_are_the_same_bytes_twice_and_after_a_kill(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = PREDICTIONS / PROTOCOL / "attention_mil"
-    before = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    import shutil
+def test_report_has_a_board_a_cohort(run: Run) -> None:
+    boards = json.loads(run_report(run).json.read_text())["leaderboards"]
+    assert sorted(board["board"] for board in boards) == ["average", "gse7390", "phantom_brca"]
 
-    shutil.rmtree("runs/cache/predictions")
+
+def cell(run: Run, model: str) -> list[Cell]:
+    return [one for one in cells_of(run, run_inputs(run), (model,)) if one.board.name == "phantom_brca"]
+
+
+def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = answers_folder(PROTOCOL, "phantom_brca", "attention_mil", 0)
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
     shutil.rmtree(folder)
-    whole, done = survival_predict.write_answer, []
+    for kept in CACHE.glob(f"*/{PROTOCOL}/phantom_brca/attention_mil*"):
+        if kept.parts[-4] != "scores":
+            shutil.rmtree(kept)
+    real = answers.write
+    done: list[str] = []
+    again: list[str] = []
 
-    def killed(path: Path, *rest: object) -> None:
+    def killed(path: Path, *rest: Any) -> None:
         if len(done) == 2:
             raise KeyboardInterrupt
-        done.append(path)
-        whole(path, *rest)  # type: ignore[arg-type]
+        done.append(path.name)
+        real(path, *rest)
 
-    monkeypatch.setattr(survival_predict, "write_answer", killed)
+    monkeypatch.setattr(fit, "write", killed)
     with pytest.raises(KeyboardInterrupt):
-        survival_predict.run(config, PROTOCOL, "attention_mil")
-    assert not (folder / "manifest.json").exists()
-    again = []
-    monkeypatch.setattr(survival_predict, "write_answer", lambda path, *rest: (again.append(path), whole(path, *rest)))
-    survival_predict.run(config, PROTOCOL, "attention_mil")
-    assert len(again) == 3  # two of five folds were kept
-    assert {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+        predict_cells(run, cell(run, "attention_mil"))
+    assert not folder.exists()
+
+    def counted(path: Path, *rest: Any) -> None:
+        again.append(path.name)
+        real(path, *rest)
+
+    monkeypatch.setattr(fit, "write", counted)
+    predict_cells(run, cell(run, "attention_mil"))
+    assert sorted([*done, *again]) == [f"{number:04d}.parquet" for number in range(5)]  # two were kept
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
 
 
-def test_an_outcome_among_the_features_stops_the_run(config: Config, checkout: Path) -> None:
-    """The leak of the released code, planted under a gene's name: the audit ends the stage."""
+def test_an_outcome_among_the_features_stops_the_run(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The leak of the released code, planted under a gene's name: nothing is fitted behind the audit."""
     table = pd.read_csv(checkout / "data" / "brca" / "tcga_brca_all_clean.csv.zip")
-    leaking = table.assign(MYC_rnaseq=1.0 - table["censorship"])
-    (checkout / "leak").mkdir(exist_ok=True)
-    leaking.to_csv(checkout / "leak" / "t.csv", index=False)
-    entry = config.survival.cohorts["phantom_brca"].model_copy(
-        update={"root": Path("leak"), "table": "t.csv", "slides": None, "signatures": None}
-    )
-    survival = config.survival.model_copy(update={"cohorts": {"leaking": entry}})
+    table.assign(MYC_rnaseq=1.0 - table["censorship"]).to_csv(tmp_path / "t.csv", index=False)
+    write_params(tmp_path, values({"leaking": {"reader": "mcat", "root": ".", "table": "t.csv"}}, []))
+    monkeypatch.chdir(tmp_path)
+    run = the_run()
+    run_read(run)
     with pytest.raises(UserError, match="no outcome among the features, by content: feature 'MYC_rnaseq'"):
-        patients.run(config.model_copy(update={"survival": survival}), PROTOCOL, "leaking")
+        run_ask(run)
 
 
-def test_precomputed_bags_are_read_and_never_unpickled(config: Config, checkout: Path) -> None:
-    """CLAM's .pt and TRIDENT's .h5 make the bags; a file that holds code is refused."""
-    import h5py
-
-    from baselines.shared.bag_files import read_bag
-
-    folder = checkout / "bags"
-    folder.mkdir(exist_ok=True)
-    bag = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
-    torch.save(torch.from_numpy(bag), folder / "a.pt")
-    torch.save({"features": torch.from_numpy(bag)}, folder / "b.pt")
-    for name, values in (("c.h5", bag), ("d.h5", bag[None])):
-        with h5py.File(folder / name, "w") as file:
-            file["features"] = values
-    for name in ("a.pt", "b.pt", "c.h5", "d.h5"):
-        np.testing.assert_array_equal(read_bag(folder / name), bag)
-    torch.save({"features": Path("x")}, folder / "code.pt")
-    with pytest.raises(UserError, match="refused, it holds more than tensors"):
-        read_bag(folder / "code.pt")
-    (folder / "cut.pt").write_bytes((folder / "a.pt").read_bytes()[:300])
-    (folder / "cut.h5").write_bytes((folder / "c.h5").read_bytes()[:300])
-    for name in ("cut.pt", "cut.h5", "none.pt", "bag.csv"):
-        with pytest.raises(UserError):
-            read_bag(folder / name)
-    torch.save(torch.full((3, 2), float("nan")), folder / "nan.pt")
-    with pytest.raises(UserError, match="not finite"):
-        read_bag(folder / "nan.pt")
+def test_an_average_of_an_unknown_cohort_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_params(
+        tmp_path, values({"gse7390": GSE7390, "other": GSE7390}, ["gse7390", "gse7930"]) | {"models": MODELS[1:2]}
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"tasks\.survival\.average: unknown cohort 'gse7930'.*did you mean 'gse7390'"):
+        run_all()
 
 
-def submission(config: Config) -> pd.DataFrame:
-    """The oracle's answers as somebody might hand them in."""
+def theirs(run: Run) -> pd.DataFrame:
+    """Follow-up itself as somebody's risks."""
     rows = []
-    for name in config.survival.cohorts:
-        store = PatientStore(PATIENTS / name)
-        split, _ = read_split(SPLITS / PROTOCOL / name)
-        for fold in split.folds:
-            for row in fold.test:
-                rows.append((name, fold.name, store.patients[row], float(-store.time[row])))
+    for board in run.boards:
+        asked = question(run, board.name)
+        store = asked.cohort.store
+        for fold in asked.split.folds:
+            rows += [(board.name, fold.name, store.patients[row], float(-store.time[row])) for row in fold.test]
     return pd.DataFrame(rows, columns=["cohort", "fold", "patient", "risk"])
 
 
-def test_a_submission_is_scored_in_any_row_order(config: Config, tmp_path: Path) -> None:
-    table = submission(config).sample(frac=1, random_state=0)
-    table.rename(columns={"patient": "case_id"}).to_csv(tmp_path / "mine.csv", index=False)
-    records = score_survival_submission(config, PROTOCOL, "mine", tmp_path / "mine.csv", "a note")
-    assert {record.board for record in records} == {"phantom_brca", "gse7390", "average"}
-    assert all(record.headline.mean > 0.98 for record in records)  # follow-up itself; equal times are ties
+def handed(run: Run, path: Path, model: str | None = None) -> list[ScoreRecord]:
+    return submit(run, run.protocols[PROTOCOL], handed_in(run.config, run.tasks["survival"], path, model, "a note"))
+
+
+@pytest.fixture
+def no_submission_left(run: Run) -> Iterator[None]:
+    yield
+    shutil.rmtree(SUBMISSIONS, ignore_errors=True)
+
+
+@pytest.mark.usefixtures("no_submission_left")
+def test_a_submission_is_scored_in_any_row_order(run: Run, tmp_path: Path) -> None:
+    table = theirs(run).sample(frac=1, random_state=0).rename(columns={"patient": "case_id", "risk": "risk_score"})
+    table.assign(comment="x").to_csv(tmp_path / "mine.csv", index=False)
+    records = handed(run, tmp_path / "mine.csv", "mine")
+    assert {one.board for one in records} == {"phantom_brca", "gse7390", "average"}
+    assert all(one.headline.mean is not None and one.headline.mean > 0.98 for one in records)  # equal times are ties
     assert records[0].weights[0]["source"] == "predictions only"
-    import shutil
-
-    shutil.rmtree("runs/submissions")
 
 
-def test_several_models_and_one_cohort(config: Config, tmp_path: Path) -> None:
-    table = submission(config).query("cohort == 'gse7390'")
+@pytest.mark.usefixtures("no_submission_left")
+def test_a_models_own_answers_handed_in_have_its_very_scores(run: Run, tmp_path: Path) -> None:
+    """Risks alone: each fold has a time grid of its own, and a table has one column a time."""
+    folder, folds = answers_folder(PROTOCOL, "gse7390", "cox_elastic_net", 0), question(run, "gse7390").split.folds
+    parts = [pd.read_parquet(folder / f"{n:04d}.parquet").assign(fold=fold.name) for n, fold in enumerate(folds)]
+    parts = [part[["fold", "patient", "risk"]] for part in parts]
+    pd.concat(parts).assign(cohort="gse7390").to_parquet(tmp_path / "own.parquet")
+    (copy,), own = handed(run, tmp_path / "own.parquet", "copy"), record("cox_elastic_net", "gse7390")
+    assert (copy.headline, copy.replicates) == (own.headline, own.replicates)
+    assert copy.summary == {**own.summary, "brier_integrated": None}
+
+
+@pytest.mark.usefixtures("no_submission_left")
+def test_several_models_and_one_cohort(run: Run, tmp_path: Path) -> None:
+    table = theirs(run).query("cohort == 'gse7390'")
     both = pd.concat([table.assign(model="a"), table.assign(model="b", risk=0.0)])
     both.to_parquet(tmp_path / "both.parquet")
-    records = score_survival_submission(config, PROTOCOL, None, tmp_path / "both.parquet", "")
+    records = handed(run, tmp_path / "both.parquet")
     assert [(r.model, r.board, r.headline.mean) for r in records] == [("a", "gse7390", 1.0), ("b", "gse7390", 0.5)]
-    import shutil
-
-    shutil.rmtree("runs/submissions")
 
 
 @pytest.mark.parametrize(
@@ -201,37 +233,37 @@ def test_several_models_and_one_cohort(config: Config, tmp_path: Path) -> None:
         (lambda t: t.assign(risk="high"), "not numeric"),
         (lambda t: t.assign(fold="9"), "unknown fold '9'"),
         (lambda t: t.assign(fold=t["fold"].replace({"0": "1", "1": "0"})), "not test patients"),
-        (lambda t: t.assign(cohort="phantom_brac"), "phantom_brca"),
+        (lambda t: t[t["fold"] != "4"], "no row for fold '4'"),
+        (lambda t: t.assign(cohort="phantom_brac"), "did you mean 'phantom_brca'"),
+        (lambda t: t.assign(cohort="../phantom_brca"), "unknown cohort"),
         (lambda t: t.assign(model="kaplan_meier"), "is a model of params.yaml"),
+        (lambda t: t.assign(model="../up"), "is no plain name"),
         (lambda t: t.assign(**{"S(ten)": 0.5}), r"S\(ten\)"),
         (lambda t: t.assign(**{"S(10)": 0.5, "S(20)": 0.6}), "not valid"),
     ],
 )
-def test_a_malformed_submission_is_one_clear_line(config: Config, tmp_path: Path, spoil: object, message: str) -> None:
-    table = submission(config).assign(model="mine")
-    spoil(table).to_csv(tmp_path / "mine.csv", index=False)  # type: ignore[operator]
-    with pytest.raises(UserError, match=message):
-        score_survival_submission(config, PROTOCOL, None, tmp_path / "mine.csv", "")
-    assert not Path("runs/submissions").exists()
+def test_a_malformed_submission_is_one_clear_line(run: Run, tmp_path: Path, spoil: Any, message: str) -> None:
+    spoil(theirs(run).assign(model="mine")).to_csv(tmp_path / "mine.csv", index=False)
+    with pytest.raises(UserError, match=message) as caught:
+        handed(run, tmp_path / "mine.csv")
+    assert "\n" not in str(caught.value)
+    assert not list(SUBMISSIONS.glob("*/*/*"))
 
 
-def test_units_say_who_is_tested_where(config: Config, tmp_path: Path) -> None:
-    n = write_units(config, PROTOCOL, tmp_path / "units.csv")
+def test_units_say_who_is_tested_where(run: Run, tmp_path: Path) -> None:
+    n = write_units(run, run.protocols[PROTOCOL], tmp_path / "units.csv")
     table = pd.read_csv(tmp_path / "units.csv", dtype=str)
+    assert list(table.columns) == ["cohort", "fold", "role", "patient"]
     assert len(table) == n == 5 * (30 + 198)
     assert (table.query("role == 'test'").groupby("cohort")["patient"].nunique() == [198, 30]).all()
 
 
-def test_a_model_under_the_wrong_task_is_named(config: Config) -> None:
-    survival = config.survival.model_copy(update={"models": ["uni"]})
-    with pytest.raises(UserError, match="'uni' answers expression protocols"):
-        inputs.resolve(config.model_copy(update={"survival": survival}))
-
-
-def test_inputs_records_name_the_bags(config: Config) -> None:
-    bags = json.loads((INPUTS / "attention_mil.json").read_text())["bags"]
-    assert set(bags) == {"phantom_brca"}
-    assert bags["phantom_brca"]["weights"]["source"] == "random"
+def test_the_seal_is_the_only_hash_of_a_stored_cohort(run: Run) -> None:
+    folder = cohort_folder("survival", "phantom_brca")
+    assert "hash" not in json.loads((folder / "cohort.json").read_text())
+    assert read_seal(folder, "cohort").files.keys() == {
+        "clinical.parquet", "cohort.json", "genomic.parquet", "outcome.parquet", "tiles.parquet",
+    }  # fmt: skip
 
 
 def test_the_phantom_regenerates_to_the_byte(checkout: Path, tmp_path: Path) -> None:
@@ -242,3 +274,10 @@ def test_the_phantom_regenerates_to_the_byte(checkout: Path, tmp_path: Path) -> 
         assert (checkout / "data" / path).read_bytes() == (tmp_path / path).read_bytes(), path
     with zipfile.ZipFile(tmp_path / "brca" / "tcga_brca_all_clean.csv.zip") as archive:
         assert archive.infolist()[0].date_time[0] == 2021
+
+
+def test_answers_of_a_fold_are_in_the_order_of_its_patients(run: Run) -> None:
+    asked = question(run, "phantom_brca")
+    for number, fold in enumerate(asked.split.folds):
+        told = pd.read_parquet(answers_folder(PROTOCOL, "phantom_brca", "survival_oracle", 0) / f"{number:04d}.parquet")
+        assert told["patient"].tolist() == np.array(asked.cohort.store.patients)[fold.test].tolist()

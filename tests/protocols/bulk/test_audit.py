@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols.audit import Finding
 from protocols.bulk.audit import audit_bulk
-from protocols.bulk.splitting import BulkFold, published_folds
+from protocols.bulk.splits import published_folds
+from protocols.findings import Finding
+from protocols.splits import Fold
 from protocols.survival.cohort import SlideFile
 
 PATIENTS = [f"p{number:02d}" for number in range(20)]
@@ -39,7 +40,7 @@ def offended(**changes: Any) -> dict[str, tuple[str, str]]:
     return {one.check: (one.verdict, one.detail) for one in audited(**changes) if one.verdict != "pass"}
 
 
-def with_first(**roles: Any) -> list[BulkFold]:
+def with_first(**roles: Any) -> list[Fold]:
     first, *others = published_folds(PATIENTS)
     return [replace(first, **{role: np.array(rows, dtype=np.int64) for role, rows in roles.items()}), *others]
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from protocols.bulk.cohort import donor_of
-from protocols.bulk.views import SlideTrainingView, SlideView
-from protocols.bulk_toy import (
+from protocols.bulk.toy import (
     GENES,
     OF_SECTION,
     PLACES,
@@ -20,6 +19,7 @@ from protocols.bulk_toy import (
     toy_slides,
     toy_windows,
 )
+from protocols.bulk.views import SlideTrainingView, SlideView
 from protocols.errors import UserError
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from protocols.bulk.scoring import BulkScores, ScoredSlides, score_bulk
-from protocols.bulk.splitting import published_folds
+from protocols.bulk.score import BulkScores, ScoredSlides, score_bulk
+from protocols.bulk.splits import published_folds
 from protocols.errors import UserError
 from protocols.metrics.well_predicted import CRITERIA
 

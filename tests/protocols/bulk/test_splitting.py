@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.bulk.splitting import BulkFold, published_folds, read_bulk_split, write_bulk_split
+from protocols.bulk.splits import published_folds
 from protocols.errors import UserError
-from protocols.protocol import Exclusion
+from protocols.splits import every_role
 from tests.cohorts import real_data
 
 PATIENTS = [f"p{number:02d}" for number in range(23)]
-KEPT = {"protocol": "tcga_expression", "version": "1", "cohort": "c0ffee", "seed": 0, "patients": PATIENTS}
-
 GOLDEN_TEST = [[10, 11, 14, 20, 21], [1, 8, 13, 16, 22], [2, 4, 5, 6, 17], [7, 9, 18, 19], [0, 3, 12, 15]]
 GOLDEN_VALIDATION = [[1, 6], [2, 7], [1, 10], [1, 12], [2, 13]]
 
@@ -36,8 +32,8 @@ def test_golden_folds() -> None:
 def test_every_patient_has_one_role_and_is_tested_once(number: int, seed: int, folds: int) -> None:
     made = published_folds([f"p{k}" for k in range(number)], seed, folds)
     for fold in made:
-        assert sorted(np.concatenate(fold.roles())) == list(range(number))
-        for rows in fold.roles():
+        assert sorted(np.concatenate(every_role(fold))) == list(range(number))
+        for rows in every_role(fold):
             assert rows.dtype == np.int64
             assert (np.diff(rows) > 0).all()
         assert len(fold.validation) == int(np.ceil(0.1 * (len(fold.train) + len(fold.validation))))
@@ -47,7 +43,7 @@ def test_every_patient_has_one_role_and_is_tested_once(number: int, seed: int, f
 def test_order_and_repetition_of_patients_do_not_matter() -> None:
     shuffled = [*reversed(PATIENTS), *PATIENTS[:4]]
     for one, two in zip(published_folds(PATIENTS), published_folds(shuffled), strict=True):
-        assert [rows.tolist() for rows in one.roles()] == [rows.tolist() for rows in two.roles()]
+        assert [rows.tolist() for rows in every_role(one)] == [rows.tolist() for rows in every_role(two)]
     assert published_folds(PATIENTS, seed=1)[0].test.tolist() != published_folds(PATIENTS)[0].test.tolist()
 
 
@@ -64,46 +60,6 @@ def test_too_few_patients() -> None:
         published_folds(PATIENTS, folds=1)
 
 
-def test_a_split_is_read_back(tmp_path: Path) -> None:
-    folds = published_folds(PATIENTS)
-    digest = write_bulk_split(tmp_path, folds, **KEPT, excluded=[Exclusion("slide x", "no expression")])
-    found, record = read_bulk_split(tmp_path)
-    assert [fold.name for fold in found] == [fold.name for fold in folds]
-    for one, two in zip(folds, found, strict=True):
-        assert [rows.tolist() for rows in one.roles()] == [rows.tolist() for rows in two.roles()]
-    assert record["hash"] == digest
-    assert (record["protocol"], record["version"], record["cohort"]) == ("tcga_expression", "1", "c0ffee")
-    assert record["settings"] == {"seed": 0, "folds": 5, "validation_share": 0.1}
-    assert record["folds"][0] == {"name": "0", "n_train": 16, "n_validation": 2, "n_test": 5}
-    assert record["excluded"] == [{"what": "slide x", "reason": "no expression"}]
-    assert record["patients"] == PATIENTS
-
-
-def test_the_hash_sees_rows_and_record(tmp_path: Path) -> None:
-    folds = published_folds(PATIENTS)
-    first = write_bulk_split(tmp_path / "a", folds, **KEPT)
-    assert write_bulk_split(tmp_path / "b", folds, **KEPT) == first
-    for changed in ({"cohort": "other"}, {"version": "2"}, {"seed": 1}):
-        assert write_bulk_split(tmp_path / "c", folds, **{**KEPT, **changed}) != first
-    moved = [
-        BulkFold("0", folds[0].train[1:], np.sort(np.append(folds[0].validation, folds[0].train[0])), folds[0].test)
-    ]
-    assert write_bulk_split(tmp_path / "d", [*moved, *folds[1:]], **KEPT) != first
-
-
-def test_an_altered_or_absent_split_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no split here"):
-        read_bulk_split(tmp_path)
-    with pytest.raises(UserError, match="no fold"):
-        write_bulk_split(tmp_path, [], **KEPT)
-    write_bulk_split(tmp_path, published_folds(PATIENTS), **KEPT)
-    rows = pd.read_parquet(tmp_path / "rows.parquet")
-    rows.loc[0, "role"] = 2
-    rows.to_parquet(tmp_path / "rows.parquet", index=False)
-    with pytest.raises(UserError, match="the split was altered"):
-        read_bulk_split(tmp_path)
-
-
 @pytest.mark.realdata
 def test_the_published_splits_regenerate() -> None:
     """16 cancers, 5 folds: every train, validation and test list of the shipped file, 240 of 240."""
@@ -112,7 +68,7 @@ def test_the_published_splits_regenerate() -> None:
     for cancer, said in published.items():
         patients = sorted({one for role in said["fold_0"].values() for one in role})
         for number, fold in enumerate(published_folds(patients)):
-            for role, rows in zip(("train", "val", "test"), fold.roles(), strict=True):
+            for role, rows in zip(("train", "val", "test"), fold.roles().values(), strict=True):
                 same += [patients[row] for row in rows] == sorted(said[f"fold_{number}"][role])
         assert len(said) == 5, cancer
     assert (len(published), same) == (16, 240)

@@ -11,16 +11,16 @@ import pandas as pd
 import pytest
 
 from protocols.bulk.cohort import BulkCohort
-from protocols.cohorts.bulk_readers import read_bulk
-from protocols.cohorts.image import open_image
-from protocols.cohorts.manifest import read_manifest
-from protocols.cohorts.readers import read_slide
+from protocols.bulk.read import read_bulk
 from protocols.errors import UserError
+from protocols.images.image import open_image
 from protocols.phantom.bulk import MARKER, generate_bulk, signals, sources
 from protocols.phantom.bulk_expression import bulk_truth, scale_of
 from protocols.phantom.bulk_genes import MODULES, design_genes, loadings
 from protocols.phantom.bulk_sections import is_inside, section_name
 from protocols.phantom.bulk_settings import FULL_BULK, MINI_BULK, BulkSettings, bulk_preset
+from protocols.readers.manifest import read_manifest
+from protocols.readers.readers import read_slide
 from tests.protocols.phantom.tiny import hashes
 from tests.protocols.phantom.tiny_bulk import SECTION_PX, TINY_BULK
 

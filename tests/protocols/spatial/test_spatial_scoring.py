@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from protocols.errors import UserError
 from protocols.metrics.spatial_maps import TileGrid, neighbour_mean, percentile_scores
 from protocols.seeds import generator
-from protocols.spatial.scoring import ScoredSection, SpatialScores, score_sections
+from protocols.spatial.score import ScoredSection, SpatialScores, score_sections
 
 SIDE, GENES = 16, 8
 NAMES = tuple(f"G{k}" for k in range(GENES))

@@ -1,0 +1,27 @@
+"""SEQUOIA as its released code runs: stopping rule, last epoch, unscaled features, and one tile deciding a window."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from baselines.bulk.parts.models import Sequoia, sequoia_card
+from protocols.contract import Card
+
+
+class SequoiaAsReleased(Sequoia):
+    mixer: ClassVar[Literal["vit", "vis"]] = "vis"
+    released: ClassVar[bool] = True
+    standardised: ClassVar[bool] = False
+    masked: ClassVar[bool] = False
+    mean_bias: ClassVar[bool] = False
+    card: ClassVar[Card] = sequoia_card(
+        "sequoia_as_released",
+        "SEQUOIA as its code runs",
+        "uni",
+        notes=(
+            "Validation r is averaged over shuffled mini-batches; a last batch of one slide makes it undefined.",
+            "The best weights are saved but the last epoch's answer, as in the released code.",
+            "A window's answer is that of its first tile, repeated at every place, as in the released code.",
+            "The release skips slides with fewer tiles than places; here they stay, with rows of zeros.",
+        ),
+    )

@@ -1,0 +1,149 @@
+"""Frozen embeddings of a cohort's crops, computed once for all protocols and models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from baselines.encoders.entries import encoder_spec
+from baselines.encoders.spec import EncoderSize, EncoderSpec, Triple
+from baselines.encoders.weights import load_encoder
+from baselines.training.torch_run import torch_run
+from protocols.contract import CropArray, RowArray, Settings, WeightsRecord
+from protocols.errors import UserError
+from protocols.files import written_whole
+from protocols.images.source import CropSource
+
+BATCH = 128
+
+
+def embed(
+    encoder_name: str,
+    crop_source: CropSource,
+    rows: RowArray,
+    settings: Settings,
+    out: Path,
+    progress: Callable[[int, int], None] | None = None,
+    batch: int = BATCH,
+    *,
+    whole_view: bool = False,
+) -> WeightsRecord:
+    """:func:`embed_many` of one encoder."""
+    given, outs = {encoder_name: settings}, {encoder_name: out}
+    return embed_many([encoder_name], crop_source, rows, given, outs, progress, batch, whole_view=whole_view)[
+        encoder_name
+    ]
+
+
+def embed_many(
+    encoders: Sequence[str],
+    crop_source: CropSource,
+    rows: RowArray,
+    settings: Mapping[str, Settings],
+    outs: Mapping[str, Path],
+    progress: Callable[[int, int], None] | None = None,
+    batch: int = BATCH,
+    *,
+    whole_view: bool = False,
+) -> dict[str, WeightsRecord]:
+    """Write each encoder's embedding of ``rows`` to its place in ``outs``, in one pass over the crops.
+
+    Each file (``.npy``, float32 ``(len(rows), dim)``, in the order of ``rows``) is whole or absent. Memory is that of
+    one batch and of the networks; a result does not depend on its companions, nor on the batch size beyond rounding
+    (eval mode, inference mode). ``progress(done, total)`` is called after each batch. On a GPU the networks run in
+    bfloat16 (autocast). ``whole_view``: the crops are tiles, not cells, and are seen whole in every profile. Returns
+    where the weights came from.
+    """
+    records = {}
+    with torch_run(settings[encoders[0]]) as device, ExitStack() as stack:
+        parts = []
+        for name in encoders:
+            spec = encoder_spec(name, settings[name])
+            size = spec.size(settings[name].profile)
+            size = replace(size, view=1.0) if whole_view else size
+            network, records[name] = load_encoder(name, settings[name])
+            network.to(device)
+            size = size if size.dim else replace(size, dim=_width(network, size.pixels, device))
+            part = stack.enter_context(written_whole(outs[name]))
+            array = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=(len(rows), size.dim))
+            parts.append((name, spec, size, network, array))
+        done = 0
+        for positions, crops in crop_source.batches(rows, batch):
+            for _, spec, size, network, array in parts:
+                array[positions] = _forward(network, crops, size, spec, device)
+            done += len(positions)
+            if progress is not None:
+                progress(done, len(rows))
+        for name, _, _, _, array in parts:
+            _check_whole(array, done, name, records[name])
+            array.flush()
+    return records
+
+
+def _width(network: nn.Module, pixels: int, device: torch.device) -> int:
+    """Features of an encoder that does not say: those of one black image."""
+    with torch.inference_mode():
+        found: Tensor = network(torch.zeros(1, 3, pixels, pixels, device=device))
+    if found.ndim != 2:
+        raise UserError(
+            f"the network answers {tuple(found.shape)}", where="the encoder", expected="(images, features)",
+            remedy="pool its tokens, or set kwargs",
+        )  # fmt: skip
+    return int(found.shape[1])
+
+
+def central(crops: CropArray, view: float) -> CropArray:
+    """The middle of each crop, ``view`` of its side wide (rounded so that the centre stays the centre)."""
+    side = crops.shape[1]
+    margin = round(side * (1 - view) / 2)
+    return crops[:, margin : side - margin, margin : side - margin]
+
+
+def to_input(
+    crops: CropArray,
+    pixels: int,
+    normalisation: tuple[Triple, Triple],
+    device: torch.device,
+    mode: str = "bicubic",
+) -> Tensor:
+    """RGB crops, uint8 ``(k, p, p, 3)``, to the network's input, float32 ``(k, 3, pixels, pixels)``."""
+    image = torch.from_numpy(np.ascontiguousarray(crops)).to(device).permute(0, 3, 1, 2).float().div_(255.0)
+    if image.shape[-1] != pixels:
+        image = functional.interpolate(
+            image, size=(pixels, pixels), mode=mode, antialias=True, align_corners=False
+        ).clamp_(0.0, 1.0)
+    mean, spread = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in normalisation)
+    return (image - mean) / spread
+
+
+def _forward(
+    network: nn.Module, crops: CropArray, size: EncoderSize, spec: EncoderSpec, device: torch.device
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+        features: Tensor = network(
+            to_input(central(crops, size.view), size.pixels, spec.normalisation, device, spec.filter)
+        )
+    return features.float().cpu().numpy()
+
+
+def _check_whole(
+    array: np.ndarray[tuple[int, ...], np.dtype[np.float32]], done: int, encoder: str, record: WeightsRecord
+) -> None:
+    if done != len(array):
+        raise UserError(
+            f"{done} of {len(array)} crops came", where=f"embedding by {encoder}", expected="every row once",
+            remedy="the crop source is at fault",
+        )  # fmt: skip
+    for start in range(0, len(array), 8192):
+        if not np.isfinite(array[start : start + 8192]).all():
+            raise UserError(
+                "a feature is not finite", where=f"embedding by {encoder}", expected="finite numbers",
+                remedy=f"check the weights ({record.source})",
+            )  # fmt: skip

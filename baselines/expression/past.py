@@ -1,0 +1,237 @@
+"""PAST (arXiv 2507.06418): contrastive pre-training of crops against cells, then a linear gene head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from protocols.contract import Card, FloatArray, Inputs, Published, RowArray, Settings, TrainingData, WeightsRecord
+from protocols.errors import UserError, look_up
+from protocols.seeds import derive_seed, generator
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from past_model.image_encoder import ImageEncoder
+    from past_model.model import Past
+    from past_model.pretraining import Pairs
+    from past_model.settings import PastSettings
+    from past_model.tokens import RankTokeniser
+
+_SPREAD = "SD over tumour types"
+_SOURCE = "PAST, arXiv 2507.06418, Results"
+_NOTE = "cohorts and regions differ from ours; recipe of the head is not stated"
+
+PUBLISHED = (
+    Published("intra_patient", "pearson_per_slide", 0.619, 0.099, _SPREAD, _SOURCE, _NOTE),
+    Published("inter_patient", "pearson_per_slide", 0.554, 0.143, _SPREAD, _SOURCE, _NOTE),
+    Published("cross_cancer", "pearson_per_slide", 0.319, 0.051, _SPREAD, _SOURCE, _NOTE),
+)
+PAPER = "PAST, arXiv 2507.06418; code Changchun-Yang/past_sc"
+LICENCE = (
+    "code: a badge says AGPL-3.0 but there is no licence file; weights (hub id Boyoungc/PAST) start from UNI, whose "
+    "CC-BY-NC-ND-4.0 likely binds them"
+)
+OVERLAP = (
+    "trained here: the fold group's training rows only. Released weights: public Xenium slides, and nothing says that "
+    "the evaluated slices were left out (unverified)"
+)
+NOTES = (
+    "The paper does not say whether the encoder is frozen or tuned under the linear head; here it is frozen.",
+    "The paper also leaves unsaid how a hole of a union gene panel is filled; here it is masked.",
+    "Published weights: Boyoungc/PAST, checkpoint-context300.pth (not opened when this was written).",
+)
+
+
+class PAST:
+    """Image encoder trained contrastively on the fold group's training rows; ridge on its frozen embedding.
+
+    With ``settings.weights[card name]`` the released checkpoint replaces the pre-training; else, with
+    ``settings.weights["uni"]``, the image encoder starts from UNI as in the paper's code. Prediction reads crops
+    only. What differs from the released code is listed in :class:`past_model.settings.Variant`.
+    """
+
+    variant: ClassVar[str] = "corrected"
+    card: ClassVar[Card] = Card(
+        name="past",
+        title="PAST: crops aligned with single-cell transcriptomes, linear head (faults corrected)",
+        summary="Contrastive pre-training of a ViT against rank-token and graph encoders of the cell, then ridge.",
+        paper=PAPER,
+        starts_from=("uni",),
+        licence=LICENCE,
+        training_overlap=OVERLAP,
+        published=PUBLISHED,
+        notes=NOTES,
+    )
+
+    def __init__(self) -> None:
+        self._encoder: ImageEncoder | None = None
+        self._of_group = False
+        self._ridge: Any = None
+        self._records: tuple[WeightsRecord, ...] = ()
+
+    def pretrain(self, data: TrainingData) -> None:
+        """Learn the image encoder on the union of a fold group's training rows."""
+        self._learn(data)
+        self._of_group = True
+
+    def fit(self, train: TrainingData) -> None:
+        """Fit the gene head; a model that was not pre-trained learns its encoder from this fold's rows, each time."""
+        from baselines.expression.parts.ridge import MaskedRidge
+
+        if not self._of_group:
+            self._learn(train)
+        self._ridge = MaskedRidge().fit(self._embedding(train), train.targets)
+
+    def predict(self, test: Inputs) -> FloatArray:
+        if self._ridge is None:
+            raise RuntimeError("predict before fit")
+        answer: FloatArray = self._ridge.predict(self._embedding(test))
+        return answer
+
+    def weights(self) -> tuple[WeightsRecord, ...]:
+        return self._records
+
+    def _learn(self, data: TrainingData) -> None:
+        from baselines.training.torch_run import torch_run
+        from past_model.pretraining import build, pretrain
+        from past_model.settings import VARIANTS
+        from past_model.tokens import RankTokeniser
+
+        numbers, name = _numbers(data.settings), self.card.name
+        if name in data.settings.weights:
+            self._encoder, record = released_encoder(name, data.settings)
+            self._records = (record,)
+            return
+        variant = VARIANTS[self.variant]
+        seed = derive_seed(data.settings.seed, "past")  # the same start and batches for both variants
+        counts, measured, genes = data.counts()
+        tokeniser = RankTokeniser.fit(counts, measured, genes)
+        with torch_run(data.settings, min(data.settings.threads, numbers.most_threads)) as device:
+            import torch
+
+            model = build(numbers, variant, tokeniser.vocabulary.table_rows, seed)
+            start = start_from_uni(model.image_encoder, data.settings)
+            pairs = pairs_of(data, tokeniser, numbers)
+            order = torch.Generator().manual_seed(seed)
+            if len(pairs) >= _FEWEST_PAIRS:
+                pretrain(model, pairs, numbers, generator=order, device=device, image_is_pretrained=start is not None)
+            self._encoder = model.image_encoder.eval()
+        self._records = (
+            start or WeightsRecord(part="image encoder", source="random"),
+            WeightsRecord(part="cell encoder", source="random"),
+        )
+
+    def _embedding(self, data: Inputs) -> FloatArray:
+        """Frozen embedding, float32 ``(n, image_dim)``; each crop once, a batch at a time."""
+        from baselines.training.torch_run import torch_run
+        from past_model.image_encoder import embed
+
+        if self._encoder is None:
+            raise RuntimeError("no encoder before pretrain or fit")
+        numbers = _numbers(data.settings)
+        out = np.empty((len(data), numbers.image_dim), dtype=np.float32)
+        with torch_run(data.settings, min(data.settings.threads, numbers.most_threads)) as device:
+            self._encoder.to(device)
+            for rows, crops in data.crop_batches(numbers.embed_batch):
+                out[rows] = embed(self._encoder, crops, numbers.embed_batch)
+        return out
+
+
+_FEWEST_PAIRS = 2
+"""A contrastive loss needs a negative; on fewer cells the encoder stays as it started."""
+
+
+def _numbers(settings: Settings) -> PastSettings:
+    from past_model.settings import PROFILES
+
+    return look_up(settings.profile, PROFILES, kind="profile", where="past")
+
+
+def pairs_of(data: TrainingData, tokeniser: RankTokeniser, numbers: PastSettings) -> Pairs:
+    """Pairs of crop and cell for a seeded choice of rows; neighbours come from all given rows of the same slide.
+
+    Crops are held in memory at the encoder's size (uint8); only cells that some pair needs become tokens.
+    """
+    from past_model.neighbours import ABSENT, nearest_cells
+    from past_model.pretraining import Pairs
+
+    chosen = np.sort(generator(data.settings.seed, "past pairs", len(data)).permutation(len(data))[: numbers.max_pairs])
+    crops = crops_at(data, chosen, numbers)
+    counts, measured, genes = data.counts()
+    near = nearest_cells(data.xy_um, data.slide, chosen, count=numbers.neighbours, radius_um=numbers.radius_um)
+
+    used = np.unique(np.concatenate([chosen, near[near != ABSENT]]))
+
+    def read(rows: RowArray) -> Tensor:
+        return crops[rows]
+
+    return Pairs(
+        read_crops=read,
+        tokens=tokeniser.encode(counts[used], measured[used], genes, numbers.context_length),
+        xy_um=data.xy_um[used],
+        centres=np.searchsorted(used, chosen),
+        neighbours=np.where(near == ABSENT, ABSENT, np.searchsorted(used, near)),
+    )
+
+
+def crops_at(data: Inputs, rows: RowArray, numbers: PastSettings) -> Tensor:
+    """Crops of sorted ``rows`` at the encoder's size, uint8 ``(len(rows), p, p, 3)``, read a batch at a time."""
+    import torch
+
+    from past_model.image_encoder import resized
+
+    out = torch.empty((len(rows), numbers.image_pixels, numbers.image_pixels, 3), dtype=torch.uint8)
+    for start in range(0, len(rows), numbers.embed_batch):
+        stop = start + numbers.embed_batch
+        out[start:stop] = resized(data.crops(rows[start:stop]), numbers.image_pixels, numbers.view)
+    return out
+
+
+def start_from_uni(encoder: ImageEncoder, settings: Settings) -> WeightsRecord | None:
+    """Load UNI's weights into the image encoder if ``settings.weights`` names them, and say where they came from."""
+    if "uni" not in settings.weights:
+        return None
+    from baselines.encoders.entries import encoder_spec
+    from baselines.encoders.weights import find_weights, load_strictly, read_checkpoint
+
+    spec = encoder_spec("uni")
+    path, record = find_weights(spec, settings.weights["uni"])
+    load_strictly(encoder.model, read_checkpoint(path), spec, where=path)
+    return record
+
+
+def released_encoder(name: str, settings: Settings) -> tuple[ImageEncoder, WeightsRecord]:
+    """The image encoder of the released checkpoint that ``settings.weights[name]`` names (full profile)."""
+    model, record = released_model(name, settings)
+    return model.image_encoder.eval(), record
+
+
+def released_model(name: str, settings: Settings) -> tuple[Past, WeightsRecord]:
+    """The released checkpoint that ``settings.weights[name]`` names (full profile)."""
+    from baselines.encoders.spec import IMAGENET, EncoderSize, EncoderSpec
+    from baselines.encoders.weights import find_weights
+    from past_model.pretraining import build
+    from past_model.settings import FAITHFUL
+    from past_model.weights import CheckpointError, load_released, read_released
+
+    numbers = _numbers(settings)
+    size = EncoderSize(numbers.image_pixels, numbers.image_dim, {})
+    spec = EncoderSpec(
+        name=name, title="PAST", architecture="past", timm_name="", full=size, mini=size, normalisation=IMAGENET,
+        parameters=0, licence=LICENCE, paper=PAPER, training_overlap=OVERLAP,
+        hub_id="Boyoungc/PAST", hub_file="checkpoint-context300.pth",
+    )  # fmt: skip
+    path, record = find_weights(spec, settings.weights[name])
+    try:
+        state = read_released(path)
+        # The table's length is the vocabulary's, which the checkpoint alone knows.
+        model = build(numbers, FAITHFUL, state.table_rows, seed=0)
+        load_released(model, state)
+    except CheckpointError as error:
+        raise UserError(
+            str(error), where=path, expected="the layout of Boyoungc/PAST",
+            remedy="published weights fit profile: full; fetch the file again if it is damaged",
+        ) from None  # fmt: skip
+    return model, record

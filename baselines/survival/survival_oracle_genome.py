@@ -1,0 +1,27 @@
+"""Oracle: all that the genome can tell; the ceiling of its kind of model."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from protocols.contract import Card
+from protocols.survival.contract import PatientInputs, SurvivalPrediction, SurvivalTraining
+
+
+class SurvivalOracleGenome:
+    card: ClassVar[Card] = Card(
+        name="survival_oracle_genome",
+        title="Oracle: all that the genome can tell",
+        kind="oracle",
+        task="survival",
+        licence="BSD-3-Clause (this repository)",
+        training_overlap="none: knows the truth itself",
+        summary="The log-hazard expected from the factors that move genes.",
+        needs=("oracle",),
+    )
+
+    def fit(self, train: SurvivalTraining) -> None:
+        pass
+
+    def predict(self, test: PatientInputs) -> SurvivalPrediction:
+        return SurvivalPrediction(test.oracle("genome"))

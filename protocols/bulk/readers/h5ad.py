@@ -1,0 +1,13 @@
+"""Sections with spatial transcriptomics, read as slides of spots are."""
+
+from __future__ import annotations
+
+from protocols.task import Part, Reader
+
+READER = Reader(
+    name="h5ad",
+    task="bulk",
+    read=Part("protocols.readers.h5ad:read"),
+    required=("sections_of", "manifest"),
+    options=("window", "stride", "genes", "modules"),
+)

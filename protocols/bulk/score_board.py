@@ -1,0 +1,199 @@
+"""Joins predicted with measured expression, the only place where the two meet; maps have a file of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from protocols.bulk import truth
+from protocols.bulk.aligned import aligned
+from protocols.bulk.answers import TRAINED, shared_genes, slides_file
+from protocols.bulk.roles import named
+from protocols.bulk.score import PERCENTILES, BulkScores, ScoredSlides, score_bulk
+from protocols.bulk.store import BulkStore
+from protocols.contract import RowArray
+from protocols.errors import UserError
+from protocols.metrics.gene_correlation import pearson_per_gene
+from protocols.records import UNITS_FILE, Interval, ScoreRecord
+from protocols.spatial import score_board as maps
+from protocols.task import Opened, Question, Scored
+
+SlideTable = Callable[[str, int, str], pd.DataFrame | None]
+"""(cohort, fold, "trained", "untrained" or "validation") -> slide and a column a gene; None where there is none."""
+
+
+def score(question: Question, answers: Path) -> Scored:
+    """Score a cohort's folds and the external cohorts that its models were asked about, or its models' maps."""
+    if _of_maps(question):
+        return maps.score(question, answers)
+    own = question.cohort.name
+    return _as_scored(
+        score_cohort(question, lambda name, n, state: _table(answers, own, name, n, state), question.where)
+    )
+
+
+def score_control(question: Question, name: str) -> Scored:
+    return maps.score_control(question, name)
+
+
+def describe(question: Question) -> dict[str, Any]:
+    """What a leaderboard says of a cohort, or of sections."""
+    if _of_maps(question):
+        return maps.describe(question)
+    store: BulkStore = question.cohort.store
+    return {
+        "name": store.name,
+        "phantom": store.phantom,
+        "unit": "patient",
+        "n_slides": len(store.slides),
+        "n_patients": len(store.patients),
+        "n_cells": len(store.patients),
+        "n_genes": len(store.genes),
+        "n_folds": len(question.split.folds),
+        "published_in": list(question.cohort.entry.published_in or ()),
+    }
+
+
+def average(parts: Mapping[str, tuple[ScoreRecord, Path]]) -> Scored:
+    """The plain mean over cohorts, from their records."""
+    return _as_scored(average_bulk({name: record for name, (record, _) in parts.items()}))
+
+
+def _of_maps(question: Question) -> bool:
+    return question.board.cohort != question.board.fitted_on
+
+
+def _table(answers: Path, own: str, cohort: str, number: int, state: str) -> pd.DataFrame | None:
+    folder = answers if cohort == own else answers / cohort
+    path = folder / slides_file(number, state)
+    return pd.read_parquet(path) if path.exists() else None
+
+
+def score_cohort(question: Question, read: SlideTable, where: str) -> BulkScores:
+    opened = question.cohort
+    store: BulkStore = opened.store
+    name = opened.name
+    parts = [
+        _scored(
+            store,
+            fold.name,
+            store.slides_of(fold.test),
+            store.genes,
+            read,
+            name,
+            number,
+            where,
+            kept=store.slides_of(fold.validation),
+        )
+        for number, fold in enumerate(question.split.folds)
+    ]
+    external, columns = [], []
+    for other in named(question, "external"):
+        found: BulkStore = question.companions[other].store
+        shared = shared_genes(store.genes, found.genes)
+        if read(other, 0, TRAINED) is None:
+            continue
+        rows = np.arange(len(found.slides), dtype=np.int64)
+        external.append(_scored(found, other, rows, shared, read, other, 0, where))
+        columns.append(shared)
+    return score_bulk(
+        parts,
+        store.genes,
+        seed=question.seed,
+        criteria=opened.settings.criteria,
+        external=external,
+        external_genes=columns,
+        reachable=reachable_r(opened),
+    )
+
+
+def reachable_r(opened: Opened) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
+    """The phantom's best r per gene over the cohort's patients, 0 for genes that no slide shows; None off a phantom."""
+    known, store = opened.entry.truth, opened.store
+    if known is None:
+        return None
+    best = truth.of_patients(known, store.patients, store.genes).to_numpy(np.float64)
+    measured = store.expression(np.arange(len(store.patients)))
+    return np.asarray(pearson_per_gene(measured.astype(np.float64), best))
+
+
+def _scored(
+    store: BulkStore,
+    fold: str,
+    slides: RowArray,
+    genes: tuple[str, ...],
+    read: SlideTable,
+    cohort: str,
+    number: int,
+    where: str,
+    kept: RowArray | None = None,
+) -> ScoredSlides:
+    names = [store.slides[row].slide for row in slides]
+    at = f"{where}, {cohort} fold {fold}"
+    trained = read(cohort, number, TRAINED)
+    if trained is None:
+        raise UserError("no answer", where=at, expected="one row a slide", remedy="predict again")
+    untrained = read(cohort, number, "untrained")
+    checked = read(cohort, number, "validation") if kept is not None else None
+    return ScoredSlides(
+        name=fold,
+        slide=np.array(names),
+        patient=np.array([store.slides[row].patient for row in slides]),
+        truth=store.expression(store.slide_patient[slides], genes),
+        predicted=aligned(trained, names, genes, at),
+        untrained=None if untrained is None else aligned(untrained, names, genes, at),
+        validation=None if checked is None or kept is None else _validation(store, fold, kept, genes, checked, at),
+    )
+
+
+def _validation(
+    store: BulkStore, fold: str, slides: RowArray, genes: tuple[str, ...], table: pd.DataFrame, where: str
+) -> ScoredSlides:
+    names = [store.slides[row].slide for row in slides]
+    return ScoredSlides(
+        name=fold,
+        slide=np.array(names),
+        patient=np.array([store.slides[row].patient for row in slides]),
+        truth=store.expression(store.slide_patient[slides], genes),
+        predicted=aligned(table, names, genes, f"{where}, validation"),
+    )
+
+
+def average_bulk(parts: Mapping[str, ScoreRecord]) -> BulkScores:
+    """The plain mean over cohorts, which are independent, of every number of the summary; counts are summed."""
+    ordered = [parts[name] for name in sorted(parts)]
+    replicates = np.mean([part.replicates for part in ordered], axis=0)
+    summary: dict[str, float | None] = {}
+    for key in ordered[0].summary:
+        values = [part.summary[key] for part in ordered]
+        known = [value for value in values if value is not None]
+        # An external cohort belongs to one cancer: an average over those that have one would hide which.
+        whole = len(known) == len(values) and not key.startswith("external")
+        summary[key] = float(np.mean(known)) if whole else None
+    low, high = np.percentile(replicates, PERCENTILES)
+    patients = sum(part.headline.n_patients for part in ordered)
+    return BulkScores(
+        headline=Interval(summary["pearson_mean"], float(low), float(high), patients),
+        summary=summary,
+        counts={key: sum(part.counts[key] for part in ordered) for key in ordered[0].counts},
+        replicates=replicates.tolist(),
+        per_gene=[],
+        units=pd.DataFrame(),
+        bulk={"cohorts": {name: parts[name].headline.mean for name in sorted(parts)}},
+    )
+
+
+def _as_scored(found: BulkScores) -> Scored:
+    return Scored(
+        headline=found.headline,
+        summary=found.summary,
+        counts=found.counts,
+        per_gene=found.per_gene,
+        replicates=found.replicates,
+        details=found.bulk,
+        tables={UNITS_FILE: found.units},
+    )

@@ -1,0 +1,67 @@
+"""The section of the expression task in the run's file, what a cohort says there, and the numbers of a split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from protocols.settings import CohortEntry, Strict
+
+
+class CropSettings(Strict):
+    """The field of view around a unit, in micrometres, and the pixels it is resampled to."""
+
+    um: float = Field(default=32.0, gt=0)
+    pixels: int = Field(default=64, ge=8)
+
+
+class SplitChoices(Strict):
+    """Numbers of the splits; see :class:`SplitSettings`."""
+
+    blocks: int = 4
+    top_mean_genes: int | None = Field(default=None, ge=1)
+    max_train_units: int | None = Field(default=None, ge=10)
+    min_units: int = Field(default=40, ge=3)
+
+
+class ExpressionSettings(Strict):
+    crop: CropSettings = CropSettings()
+    split: SplitChoices = SplitChoices()
+
+
+class SlidesEntry(CohortEntry):
+    """One cohort of slides with cells or spots; ``manifest`` lists the slides. See docs/cohorts.md."""
+
+    manifest: Path
+
+
+@dataclass(frozen=True)
+class GeneChoice:
+    """Which genes are predicted: every measured one, or the ``top_mean`` by mean expression on training rows."""
+
+    top_mean: int | None = None
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """Numbers that a split depends on."""
+
+    crop_um: float
+    seed: int = 0
+    blocks: int = 4
+    genes: GeneChoice = GeneChoice()
+    max_train_units: int | None = None
+    min_units: int = 40
+
+
+def split_settings(settings: ExpressionSettings, seed: int) -> SplitSettings:
+    return SplitSettings(
+        crop_um=settings.crop.um,
+        seed=seed,
+        blocks=settings.split.blocks,
+        genes=GeneChoice(settings.split.top_mean_genes),
+        max_train_units=settings.split.max_train_units,
+        min_units=settings.split.min_units,
+    )

@@ -1,0 +1,36 @@
+"""Puts a table of tiles in the order of those that were asked; refuses what is not whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from protocols.errors import UserError
+from protocols.metrics.spatial_maps import TileGrid
+
+Float = NDArray[np.float64]
+
+
+def aligned_map(table: pd.DataFrame, grid: TileGrid, genes: tuple[str, ...], where: str) -> Float:
+    """Values ``(tiles, genes)`` at the tiles asked for; a missing tile or gene, a tile twice and a hole are errors."""
+    remedy = "hand in one row a covered tile: row, column, one column a gene"
+    missing = [name for name in ("row", "column", *genes) if name not in table.columns]
+    if missing:
+        raise UserError(f"no column {missing[0]!r}", where=where, expected="row, column and genes", remedy=remedy)
+    place = pd.MultiIndex.from_frame(table[["row", "column"]])
+    if place.has_duplicates:
+        raise UserError("a tile twice", where=where, expected="each once", remedy=remedy)
+    asked = pd.MultiIndex.from_arrays([grid.row, grid.column])
+    at = place.get_indexer(asked)
+    if (at < 0).any():
+        raise UserError(
+            f"{int((at < 0).sum())} of {len(at)} tiles missing",
+            where=where,
+            expected="every covered tile",
+            remedy=remedy,
+        )
+    values = table[list(genes)].to_numpy(np.float64)[at]
+    if not np.isfinite(values).all():
+        raise UserError("a value is not finite", where=where, expected="finite numbers", remedy=remedy)
+    return values

@@ -1,0 +1,98 @@
+"""Joins risks with follow-up, the only place where the two meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from protocols.records import UNITS_FILE, ScoreRecord
+from protocols.splits import Fold
+from protocols.survival.answers import aligned, curves_of, fold_file
+from protocols.survival.score import ScoredFold, SurvivalScores, average_scores, score_folds
+from protocols.survival.store import PatientStore
+from protocols.task import Question, Scored
+
+
+def score(question: Question, answers: Path) -> Scored:
+    """Score one cohort's folds; ``answers`` holds a table a fold."""
+    store, where = question.cohort.store, question.where
+    folds = [
+        _scored(store, fold, _table(answers / fold_file(number)), where)
+        for number, fold in enumerate(question.split.folds)
+    ]
+    return _as_scored(score_folds(folds, seed=question.seed))
+
+
+def average(parts: Mapping[str, tuple[ScoreRecord, Path]]) -> Scored:
+    """The plain mean over cohorts, from their records."""
+    return _as_scored(average_scores({name: _scores_of(record, folder) for name, (record, folder) in parts.items()}))
+
+
+def describe(question: Question) -> dict[str, Any]:
+    """What a leaderboard says of a cohort of patients."""
+    opened, split = question.cohort, question.split
+    store: PatientStore = opened.store
+    tested = np.unique(np.concatenate([fold.test for fold in split.folds]))
+    return {
+        "name": store.info.name,
+        "phantom": store.info.phantom,
+        "unit": "patient",
+        "endpoint": store.info.endpoint,
+        "n_slides": len(store.slides),
+        "n_patients": len(tested),
+        "n_events": int(store.event[tested].sum()),
+        "n_cells": len(tested),
+        "n_folds": len(split.folds),
+        "n_genomic_features": len(store.genomic_features),
+        "n_clinical_features": len(store.clinical_features),
+        "published_in": list(opened.entry.published_in or ()),
+    }
+
+
+def _table(path: Path) -> pd.DataFrame:
+    table: pd.DataFrame = pq.read_table(path, use_threads=False).to_pandas(use_threads=False)
+    return table
+
+
+def _scored(store: PatientStore, fold: Fold, table: pd.DataFrame, where: str) -> ScoredFold:
+    at = f"{where}, fold {fold.name}"
+    ordered = aligned(table, [store.patients[row] for row in fold.test], at)
+    times, survival = curves_of(ordered, at)
+    return ScoredFold(
+        name=fold.name,
+        patient=ordered["patient"].to_numpy(str),
+        time=store.time[fold.test],
+        event=store.event[fold.test],
+        risk=ordered["risk"].to_numpy(np.float64),
+        train_time=store.time[fold.train],
+        train_event=store.event[fold.train],
+        times=times,
+        survival=survival,
+    )
+
+
+def _as_scored(found: SurvivalScores) -> Scored:
+    return Scored(
+        headline=found.headline,
+        summary=found.summary,
+        counts=found.counts,
+        replicates=found.replicates,
+        details=found.survival,
+        tables={UNITS_FILE: found.units},
+    )
+
+
+def _scores_of(record: ScoreRecord, folder: Path) -> SurvivalScores:
+    return SurvivalScores(
+        headline=record.headline,
+        summary=record.summary,
+        counts=record.counts,
+        replicates=record.replicates,
+        survival=record.details,
+        units=pd.read_parquet(folder / UNITS_FILE),
+    )

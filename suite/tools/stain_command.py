@@ -1,0 +1,213 @@
+"""``slide2omics stain-slide``: a model fitted on all pairs of a cohort's marker draws the IHC of a whole H&E slide."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from protocols.errors import UserError, look_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from protocols.contract import CropArray, FloatArray, RowArray, Settings
+    from protocols.staining.contract import PatchInputs, StainingModel
+    from protocols.staining.store import IhcStore
+    from protocols.task import Opened
+    from suite.config import Config
+    from suite.engine.run import ModelEntry, Run
+    from suite.tools.large_field import FieldReport
+
+TASK = "staining"
+
+
+def stain_slide_command(
+    slide: Annotated[Path, typer.Argument(help="H&E slide: SVS, TIFF, OME-TIFF and what else OpenSlide reads")],
+    model: Annotated[str, typer.Option(help="a built-in, or an adapter of params.yaml, of the task staining")],
+    cohort: Annotated[str, typer.Option(help="cohort of paired patches to fit on, of params.yaml")],
+    marker: Annotated[str, typer.Option(help="ER, PR, Ki67 or HER2")],
+    out: Annotated[Path, typer.Option(help="pyramid to write, ending in .ome.tif")],
+    overlap: Annotated[int | None, typer.Option(min=0, help="pixels two windows share; a quarter of one")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="windows at a time")] = 16,
+    blending: Annotated[str, typer.Option(help="cosine or none")] = "cosine",
+    tissue: Annotated[str, typer.Option(help="tissue rule; windows without tissue stay white")] = "saturation",
+    mpp: Annotated[float | None, typer.Option(help="micrometres a pixel, where the slide does not say")] = None,
+    compression: Annotated[str, typer.Option(help="jpeg, or deflate without loss")] = "jpeg",
+    quality: Annotated[int, typer.Option(min=1, max=100, help="of JPEG")] = 90,
+) -> None:
+    """Draw the IHC of a whole H&E slide with a model fitted on all pairs of a cohort's marker."""
+    from threadpoolctl import threadpool_limits
+
+    from suite.config import read_config
+    from suite.tools.stain_slide import stain_slide
+
+    config = read_config()
+    opened = fitted_cohort(config, cohort, marker)
+    entry = staining_model(config, model)
+    settings = config.settings(*entry.parts)
+    fitted = FittedWhenAsked(lambda: fit_on_all(config, opened, marker, entry))
+    with threadpool_limits(settings.threads):
+        report = stain_slide(
+            slide,
+            cast("StainingModel", fitted),
+            out,
+            marker=marker,
+            tile_px=opened.store.tile.pixels,
+            mpp_model=opened.entry.mpp * opened.settings.downscale,
+            overlap_px=overlap,
+            batch=batch,
+            settings=settings,
+            embed=window_embedder(entry.card.encoder, settings) if entry.card.encoder else None,
+            blending=blending,
+            tissue_rule=tissue,
+            mpp=mpp,
+            compression=compression,
+            quality=quality,
+        )
+    for line in told(report, fitted.seconds):
+        typer.echo(line)
+
+
+class FittedWhenAsked:
+    """A model that is fitted at the first window: whatever is wrong with slide or options shows before the training."""
+
+    def __init__(self, fit: Callable[[], StainingModel]) -> None:
+        self.seconds, self._fit = 0.0, fit
+        self._model: StainingModel | None = None
+
+    def predict(self, test: PatchInputs, rows: RowArray) -> CropArray:
+        if self._model is None:
+            start = time.monotonic()
+            self._model = self._fit()
+            self.seconds = time.monotonic() - start
+        return self._model.predict(test, rows)
+
+
+def fitted_cohort(config: Config, cohort: str, marker: str) -> Opened:
+    """The cohort, read if it was not."""
+    from suite.engine.questions import opened
+    from suite.engine.read import read_cohort
+
+    run = _run(config, ())
+    request = look_up(cohort, run.requests(TASK), kind="cohort of paired patches", where="cohorts.staining")
+    read_cohort(run, request)
+    found = opened(run.tasks[TASK], run.requests(TASK, scoring=True)[cohort])
+    look_up(marker, dict.fromkeys(found.store.markers), kind="marker", where=f"cohort {cohort}")
+    return found
+
+
+def staining_model(config: Config, name: str) -> ModelEntry:
+    """A model, if it can stain a slide."""
+    entry = _run(config, ()).model(name)
+    if entry.card.task != TASK:
+        raise UserError(
+            f"{name} answers the task {entry.card.task!r}", where="--model", expected=f"a model of the task {TASK!r}",
+            remedy="see `slide2omics list`",
+        )  # fmt: skip
+    if "oracle" in entry.card.needs:
+        raise UserError(
+            f"{name} knows the truth, and a slide has none", where="--model", expected="a model",
+            remedy="choose no oracle",
+        )  # fmt: skip
+    return entry
+
+
+def fit_on_all(config: Config, opened: Opened, marker: str, entry: ModelEntry) -> Any:
+    """The model, fitted on every pair of a marker; none is kept back, so no score belongs to it.
+
+    What it leaves in its workspace stays: a killed run goes on, and the next slide need not train again.
+    """
+    import numpy as np
+
+    from baselines.registry import load_model_class
+    from protocols.staining.tile_crops import embedding_reader
+    from protocols.staining.views import training_view
+    from suite.engine.inputs import run_inputs
+
+    store: IhcStore = opened.store
+    rows, none = store.rows_of(marker), np.zeros(0, dtype=np.int64)
+    settings, reader = config.settings(*entry.parts), None
+    if entry.card.encoder:
+        made = run_inputs(_run(config, (entry.name,)))[TASK, opened.name, entry.card.encoder, config.seed]
+        reader = embedding_reader(store, marker, made.features().embeddings[marker], rows)
+    workspace = _workspace(config, opened, marker, entry)
+    workspace.mkdir(parents=True, exist_ok=True)
+    patients = len(set(store.patient[rows].tolist()) - {""})
+    typer.echo(f"{entry.name}: fitting on {len(rows)} pairs of {patients} patients, {store.name} {marker}")
+    model: Any = load_model_class(entry.name, config.adapters, Path.cwd())()
+    model.fit(training_view(store, marker, rows, none, settings, workspace=workspace, embedding_reader=reader))
+    return model
+
+
+def _workspace(config: Config, opened: Opened, marker: str, entry: ModelEntry) -> Path:
+    """A folder named by everything that the fitted model depends on, its own sources included."""
+    from suite.engine.keys import code, settings_key
+    from suite.engine.store import digest, kept
+
+    settings = settings_key(config.settings(*entry.parts), Path.cwd())
+    key = {"cohort": opened.hash, "settings": settings, "code": code("suite.tools.stain_command", entry.start)}
+    return kept("stain_slide", opened.name, marker, entry.name, key=digest(key))
+
+
+def _run(config: Config, models: tuple[str, ...]) -> Run:
+    """The run of every protocol of the task, with these models alone."""
+    from protocols.registry import load_protocol, protocol_modules
+    from suite.engine.run import Run
+
+    listed = tuple(name for name in protocol_modules() if load_protocol(name).task == TASK)
+    return Run(config.model_copy(update={"protocols": listed, "models": models}))
+
+
+def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], FloatArray]:
+    """Embeds windows as :func:`baselines.encoders.embedding.embed` embeds patches; the encoder is loaded once,
+    when first needed."""
+    from dataclasses import replace
+
+    import torch
+
+    from baselines.encoders.embedding import central, to_input
+    from baselines.encoders.entries import encoder_spec
+    from baselines.encoders.weights import load_encoder
+    from baselines.training.torch_run import torch_run
+
+    spec = encoder_spec(encoder, settings)
+    size = replace(spec.size(settings.profile), view=1.0)
+    loaded: list[torch.nn.Module] = []  # at the first window: training may hold another copy until then
+
+    def embedded(windows: CropArray) -> FloatArray:
+        with (
+            torch_run(settings) as device,
+            torch.inference_mode(),
+            torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"),
+        ):
+            if not loaded:
+                loaded.append(load_encoder(encoder, settings)[0].to(device))
+            features = loaded[0](
+                to_input(central(windows, size.view), size.pixels, spec.normalisation, device, spec.filter)
+            )
+        found: FloatArray = features.float().cpu().numpy()
+        return found
+
+    return embedded
+
+
+def told(report: FieldReport, fitting: float) -> list[str]:
+    """What was made, where no tissue was, whether the windows' borders can be seen, and what it took."""
+    from protocols.images.image import open_image
+    from suite.tools.large_field import field_seams
+    from suite.workers import peak_memory_mib
+
+    with open_image(report.out) as image:
+        seams = field_seams(image, report)
+    ratio = "undefined" if seams.ratio is None else f"{seams.ratio:.3f}"
+    error = "" if seams.standard_error is None else f" ± {seams.standard_error:.3f}"
+    return [
+        f"wrote {report.out}: {report.width} × {report.height} px, {report.mpp:.3g} µm a pixel, {report.bytes:,} bytes",
+        f"windows: {report.predicted} of {report.windows} drawn, {report.glass} glass; {report.tile_px} px, "
+        f"{report.overlap_px} shared, blending {report.blending}",
+        f"seams: gradient across windows' borders / elsewhere {ratio}{error} (1: invisible)",
+        f"{fitting:.1f} s fitting, {report.seconds - fitting:.1f} s staining, peak memory {peak_memory_mib()} MiB",
+    ]

@@ -20,7 +20,6 @@ from past_model.model import Past
 
 State = dict[str, Tensor]
 
-REQUIRED_PARTS = ("image_encoder", "cell_encoder")
 OPTIONAL_PARTS = ("graph_encoder", "fusion_layer", "fusion_norm", "image_projection", "cell_projection")
 """Saved with the whole model, absent from an encoders-only file: each must be whole or wholly absent."""
 OPTIONAL_KEYS = ("temperature", "attn_bias")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from protocols.errors import UserError
-from protocols.sealed import Seal, read_seal, sealed_folder
+from protocols.sealed import Seal, read_seal
 from protocols.splits import Exclusion
 
 Verdict = Literal["pass", "fail", "unverifiable"]
@@ -66,12 +66,6 @@ class Audit:
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     found = set(verdicts)
     return "fail" if "fail" in found else "unverifiable" if "unverifiable" in found else "pass"
-
-
-def write_audit(path: Path, audit: Audit, of: Mapping[str, str]) -> None:
-    """Seal an audit into ``path``; ``of``: hashes of the split and of every cohort that was looked at."""
-    with sealed_folder(path, KIND, of) as folder:
-        write_audit_file(folder, audit)
 
 
 def write_audit_file(folder: Path, audit: Audit) -> None:

@@ -42,6 +42,11 @@ class Seal:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
+def stands(path: Path, root: Path) -> bool:
+    """Whether something below ``root`` is in its place: what is being built or replaced has a hidden name."""
+    return not any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
 @contextmanager
 def sealed_folder(path: Path, kind: str, of: Mapping[str, str]) -> Iterator[Path]:
     """Yield an empty folder to fill; it is sealed and takes the place of ``path`` only if the block ends well."""

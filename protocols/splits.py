@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from protocols.contract import RowArray
-from protocols.sealed import Seal, read_seal, sealed_folder
+from protocols.sealed import Seal, read_seal
 
 ROLES = ("train", "validation", "test")
 SPLIT_FILE, ROWS_FILE = "split.json", "rows.parquet"
@@ -68,12 +68,6 @@ class Split:
         for fold in self.folds:
             found.setdefault(fold.group, []).append(fold)
         return found
-
-
-def write_split(path: Path, split: Split, of: Mapping[str, str]) -> None:
-    """Seal a split into ``path``; ``of``: hashes of the cohort and of the protocol's settings."""
-    with sealed_folder(path, KIND, of) as folder:
-        write_split_files(folder, split)
 
 
 def write_split_files(folder: Path, split: Split) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from protocols.errors import UserError
 from protocols.records import RECORD_FILE, ScoreRecord
+from protocols.sealed import stands
 
 ScoredCell = tuple[ScoreRecord, Path]
 """A record and the folder that it was read from."""
@@ -20,16 +21,11 @@ def board_key(protocol: str, board: str) -> str:
     return f"{protocol}-{board}"
 
 
-def is_cell(folder: Path, root: Path) -> bool:
-    """Whether a folder below ``root`` stands in its place: one that is being filled or replaced is hidden."""
-    return not any(part.startswith(".") for part in folder.relative_to(root).parts)
-
-
 def find_cells(scores: Path | Sequence[Path]) -> list[Path]:
     """Folders of score records: all below a folder, or the given ones."""
     if not isinstance(scores, Path):
         return list(scores)
-    return sorted(path.parent for path in scores.rglob(RECORD_FILE) if is_cell(path.parent, scores))
+    return sorted(path.parent for path in scores.rglob(RECORD_FILE) if stands(path.parent, scores))
 
 
 def load_records(scores: Path | Sequence[Path]) -> list[ScoreRecord]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from protocols.sealed import stands
+
 RUNS = Path("runs")
 PLAN = RUNS / "plan"
 COHORTS = RUNS / "cohorts"
@@ -21,11 +23,7 @@ HASHES = CACHE / "hashes.json"
 
 def found(root: Path, pattern: str) -> list[Path]:
     """What lies below a folder of results, in order; less what is being built there under a hidden name."""
-    return sorted(path for path in root.glob(pattern) if not _is_hidden(path.relative_to(root)))
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+    return sorted(path for path in root.glob(pattern) if stands(path, root))
 
 
 def cohort_folder(task: str, name: str) -> Path:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from protocols.records import RECORD_FILE
 from protocols.registry import load_task
 from suite.config import Config
 from suite.engine.prepare import add_controls, narrowed, prepare
 from suite.engine.store import sweep
 from suite.engine.submit import handed_in, laid_out, score
-from suite.places import SCORES, SUBMISSIONS
+from suite.places import SCORES, SUBMISSIONS, found
 
 
 def score_predictions(config: Config, protocol: str, predictions: Path, model: str | None, note: str) -> Iterator[str]:
@@ -18,21 +19,20 @@ def score_predictions(config: Config, protocol: str, predictions: Path, model: s
 
     What was handed in is read before any cohort is, and checked whole before any control is fitted.
     """
-    from reports.cells import is_cell, load_records
+    from reports.cells import load_records
     from reports.leaderboard import build_leaderboards, placed
 
     sweep()
     (asked,) = narrowed(config, protocol).protocols.values()
     given = handed_in(config, load_task(asked.task), predictions, model, note)
     run = prepare(config, protocol)
-    with laid_out(run, asked, given) as found:
+    with laid_out(run, asked, given) as laid:
         add_controls(run)
-        records = score(run, asked, found)
+        records = score(run, asked, laid)
     folders = [
         path.parent
         for root, depth in ((SCORES, "*/*/*"), (SUBMISSIONS, "*/*"))
-        for path in (root / asked.name).glob(f"{depth}/record.json")
-        if is_cell(path.parent, root)
+        for path in found(root / asked.name, f"{depth}/{RECORD_FILE}")
     ]
     boards = {board.board: board for board in build_leaderboards(load_records(folders), config.seed)}
     for record in records:

@@ -7,7 +7,7 @@ little, and so that a wrong row order shows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -88,10 +88,6 @@ def inputs_of(data: TrainingView, rows: RowArray | None = None) -> InputView:
         embedding_reader=data.embedding_reader,
         oracle_reader=data.oracle_reader,
     )
-
-
-def without_oracle(view: InputView) -> InputView:
-    return replace(view, oracle_reader=None)
 
 
 def _oracle(redness: FloatArray | np.ndarray, genes: int) -> FloatArray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from protocols.contract import Card, FloatArray, Settings, TextArray
 
 TimeArray = NDArray[np.float64]
 EventArray = NDArray[np.bool_]
-
-Need = Literal["slides", "genomic", "clinical", "oracle"]
-"""What a card may need of a cohort; a cohort that lacks it is skipped with the reason."""
 
 GENOMIC_KINDS = ("rnaseq", "cnv", "mut")
 """Suffixes of genomic features: ``TP53_rnaseq`` is TP53's expression, ``_cnv`` its copy number, ``_mut`` 0 or 1."""

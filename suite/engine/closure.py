@@ -124,18 +124,6 @@ def folder_of(start: str | Path) -> Path:
     return Path(spec.origin or ".").parent if spec else Path()
 
 
-def imported_files() -> set[Path]:
-    """Our files that this process has really imported."""
-    found = set()
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if file and Path(file).suffix == ".py":
-            path = Path(file).resolve()
-            if path.is_relative_to(CHECKOUT) and path.relative_to(CHECKOUT).parts[0] in FLOORS:
-                found.add(path)
-    return found
-
-
 def _root_of(start: str | Path, known: Sequence[Root]) -> tuple[Root, str]:
     if isinstance(start, Path):
         path = start.resolve()

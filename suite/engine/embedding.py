@@ -8,11 +8,11 @@ from pathlib import Path
 
 from protocols.contract import WeightsRecord
 from protocols.progress import steps
-from protocols.sealed import is_sealed, read_seal
+from protocols.sealed import is_sealed, read_seal, sealed_folder
 from protocols.task import Features, Opened, Task
 from suite.engine.locks import locked
 from suite.engine.questions import opened, run_of
-from suite.engine.store import made, sealing
+from suite.engine.store import made
 
 ARRAY_FILE, WEIGHTS_FILE = "embedding.npy", "weights.json"
 EMBEDDING, DERIVED = "embedding", "features"
@@ -68,16 +68,14 @@ def _embed(item: EmbedItem, crops: object, wanted: list[tuple[str, Path]]) -> in
     if not isinstance(crops, CropSet):
         raise TypeError("a task's crops are CropSets")
     with ExitStack() as stack:
-        for _, folder in sorted(
-            wanted, key=lambda one: str(one[1])
-        ):  # one order for all: two processes cannot wait in a ring
+        # In one order for all: two processes cannot wait in a ring.
+        for _, folder in sorted(wanted, key=lambda one: str(one[1])):
             stack.enter_context(locked(folder))
         left = [(encoder, folder) for encoder, folder in wanted if not is_sealed(folder)]
         if not left:
             return 0
-        parts = {
-            encoder: stack.enter_context(sealing(folder, EMBEDDING, {"cohort": item.of})) for encoder, folder in left
-        }
+        of = {"cohort": item.of}
+        parts = {encoder: stack.enter_context(sealed_folder(folder, EMBEDDING, of)) for encoder, folder in left}
         names = [encoder for encoder, _ in left]
         label = f"{item.task}/{item.cohort}: embedding {len(crops.rows)} crops with {', '.join(names)}"
         with steps(len(crops.rows), label) as report:

@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from protocols.sealed import put_in_place
+from suite.engine.locks import locked
 from suite.places import CACHE, SUBMISSIONS, submission_folder
 
 HANDOVERS = CACHE / "handovers"
@@ -23,14 +24,17 @@ def hand_over(records: Path, protocol: str, model: str) -> None:
     boards = sorted(folder.name for folder in records.iterdir())
     (records / BOARDS_FILE).write_text(json.dumps([protocol, model, boards]), encoding="utf-8")
     waiting = HANDOVERS / f"{protocol}@{model}"
-    put_in_place(records, waiting)
-    _finish(waiting)
+    with locked(waiting):
+        put_in_place(records, waiting)
+        _finish(waiting)
 
 
 def finish_handovers() -> None:
     """End what a killed process had begun."""
     for waiting in sorted(HANDOVERS.glob("[!.]*@*")):  # one with a dot is somebody's own, or nobody's any more
-        _finish(waiting)
+        with locked(waiting):
+            if waiting.is_dir():  # or another process was at it, and is done
+                _finish(waiting)
 
 
 def _finish(waiting: Path) -> None:

@@ -220,10 +220,3 @@ def _reader(request: CohortRequest) -> list[str]:
 def _declarations(name: str) -> tuple[str, ...]:
     """Where a task and its readers are declared: whoever resolves the run's file imports them, to know its keys."""
     return tuple(map(module_of, (task_modules()[name], *reader_modules(name).values())))
-
-
-def _folder_of_module(name: str) -> Path:
-    from importlib.util import find_spec
-
-    spec = find_spec(name)
-    return Path(spec.origin or ".").parent if spec else Path()

@@ -10,7 +10,7 @@ from protocols.protocol import Board
 from protocols.records import AVERAGE, RECORD_FILE
 from suite.engine.handover import finish_handovers
 from suite.engine.run import Run
-from suite.places import REPORTS, SCORES, SUBMISSIONS, TIMINGS, cohort_folder, score_folder
+from suite.places import REPORTS, SCORES, SUBMISSIONS, TIMINGS, cohort_folder, found, score_folder
 
 if TYPE_CHECKING:
     from reports.notices import TaskNotices
@@ -19,15 +19,13 @@ if TYPE_CHECKING:
 
 def cells(run: Run) -> list[Path]:
     """Folders of the run's records, then those of submissions to its boards; none that is still being filled."""
-    from reports.cells import is_cell
-
     finish_handovers()
     boards = {(board.protocol, board.name) for board in run.boards} | {(name, AVERAGE) for name in run.protocols}
     return [
         path.parent
         for root, depth in ((SCORES, "*/*/*/*"), (SUBMISSIONS, "*/*/*"))
-        for path in sorted(root.glob(f"{depth}/{RECORD_FILE}"))
-        if is_cell(path.parent, root) and path.relative_to(root).parts[:2] in boards
+        for path in found(root, f"{depth}/{RECORD_FILE}")
+        if path.relative_to(root).parts[:2] in boards
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from protocols.errors import UserError
 from protocols.manifest import Manifest, read_manifest
-from protocols.protocol import Board, Protocol
+from protocols.protocol import Protocol
 from protocols.records import ADDS_UP, Interval, ScoreRecord
 from protocols.splits import Exclusion
 from protocols.task import Question, Scored, Task
@@ -199,7 +199,3 @@ def _written(folder: Path, record: ScoreRecord, scored: Scored | None) -> ScoreR
             write(folder / name)
     record.write(folder)
     return record
-
-
-def board_of(run: Run, protocol: Protocol, name: str) -> Board:
-    return {one.name: one for one in run.boards_of(protocol)}[name]

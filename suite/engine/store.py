@@ -7,8 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +114,3 @@ def sweep() -> None:
                 else:
                     path.unlink(missing_ok=True)
         folders[:] = [name for name in folders if not _HALF_BUILT.fullmatch(name)]
-
-
-@contextmanager
-def sealing(path: Path, kind: str, of: Mapping[str, str]) -> Iterator[Path]:
-    """:func:`protocols.sealed.sealed_folder` for a caller who holds the lock of ``path`` already."""
-    with sealed_folder(path, kind, of) as folder:
-        yield folder

@@ -20,6 +20,7 @@ from protocols.survival.cohort import PatientCohort
 GRADES = {"poorly differentiated": 3.0, "intermediate": 2.0, "well differentiated": 1.0, "unkown": np.nan}
 """The file's own spelling."""
 RECEPTOR = {"positive": 1.0, "negative": 0.0}
+ENDPOINT = "distant metastasis"
 DATA_FILE = "datasets/data/breast_cancer_GSE7390-metastasis.arff"
 """Inside scikit-survival's package."""
 
@@ -41,6 +42,11 @@ def read_gse7390(name: str, _root: Path, *, endpoint: str) -> PatientCohort:
     """The cohort as scikit-survival ships it, whatever the root; patients are numbered in its order."""
     from sksurv.datasets import load_breast_cancer
 
+    if endpoint != ENDPOINT:
+        raise UserError(
+            f"endpoint {endpoint!r}, and its event is another", where=f"cohort {name}, reader gse7390",
+            expected=repr(ENDPOINT), remedy=f"set `endpoint: {ENDPOINT}`",
+        )  # fmt: skip
     features, follow_up = load_breast_cancer()
     patients = pd.Index([f"GSE7390-{number:03d}" for number in range(1, len(features) + 1)], name="patient")
     features.index = patients

@@ -77,3 +77,8 @@ def test_gse7390_needs_no_root_and_names_the_file_that_its_library_reads(
     assert [path.resolve() for path in data_files(asked)] == [path.resolve() for path in opened]
     store = open_store(asked, tmp_path)
     assert (len(store), store.info.endpoint) == (198, "distant metastasis")
+
+
+def test_gse7390_is_not_called_by_an_event_that_it_has_not(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"endpoint 'overall survival'.*expected 'distant metastasis'"):
+        read(request(reader="gse7390"), tmp_path)

@@ -38,14 +38,14 @@ def data_files(_root: Path, **_options: object) -> list[Path]:
     return [Path(spec.submodule_search_locations[0]) / DATA_FILE]
 
 
-def read_gse7390(name: str, _root: Path, *, endpoint: str) -> PatientCohort:
+def read_gse7390(name: str, _root: Path, *, endpoint: str = ENDPOINT) -> PatientCohort:
     """The cohort as scikit-survival ships it, whatever the root; patients are numbered in its order."""
     from sksurv.datasets import load_breast_cancer
 
     if endpoint != ENDPOINT:
         raise UserError(
             f"endpoint {endpoint!r}, and its event is another", where=f"cohort {name}, reader gse7390",
-            expected=repr(ENDPOINT), remedy=f"set `endpoint: {ENDPOINT}`",
+            expected=repr(ENDPOINT), remedy="drop endpoint",
         )  # fmt: skip
     features, follow_up = load_breast_cancer()
     patients = pd.Index([f"GSE7390-{number:03d}" for number in range(1, len(features) + 1)], name="patient")

@@ -32,7 +32,7 @@ def read_mcat(
     slides: str | None = None,
     signatures: str | None = None,
     splits: str | None = None,
-    endpoint: str,
+    endpoint: str = "overall survival",
 ) -> PatientCohort:
     """A cohort from ``table`` (CSV, plain or zipped, whatever its name says).
 

@@ -236,7 +236,7 @@ def read_tidy(
     slides: str | None = None,
     signatures: str | None = None,
     splits: str | None = None,
-    endpoint: str,
+    endpoint: str = "overall survival",
 ) -> PatientCohort:
     """Plain tables, one row a patient: outcome (patient, time, event, optional unit), clinical, genomic."""
     follow_up = by_patient(root / outcome)

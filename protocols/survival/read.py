@@ -38,13 +38,14 @@ def read(request: CohortRequest, folder: Path) -> None:
 
 
 def _options(request: CohortRequest) -> dict[str, Any]:
-    """The reader's own keys of the entry."""
+    """The reader's own keys that the entry gives; it knows best what the others are."""
     reader = load_reader("survival", request.entry.reader)
-    return {key: getattr(request.entry, key) for key in (*reader.required, *reader.options)}
+    given = {key: getattr(request.entry, key) for key in (*reader.required, *reader.options)}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def read_patients(name: str, reader: str, root: Path, **options: Any) -> PatientCohort:
     """The checked tables of a cohort; ``options``: the reader's own keys."""
     found = load_reader("survival", reader)
-    cohort: PatientCohort = found.read(name, root, **{"endpoint": "overall survival", **options})
+    cohort: PatientCohort = found.read(name, root, **options)
     return cohort

@@ -29,4 +29,4 @@ class PatientEntry(CohortEntry):
     slides: str | None = None
     signatures: str | None = None
     splits: str | None = None
-    endpoint: str = "overall survival"
+    endpoint: str | None = None

@@ -80,5 +80,8 @@ def test_gse7390_needs_no_root_and_names_the_file_that_its_library_reads(
 
 
 def test_gse7390_is_not_called_by_an_event_that_it_has_not(tmp_path: Path) -> None:
+    asked = request(reader="gse7390")
+    read(asked, tmp_path)
+    assert open_store(asked, tmp_path).info.endpoint == "distant metastasis"
     with pytest.raises(UserError, match=r"endpoint 'overall survival'.*expected 'distant metastasis'"):
-        read(request(reader="gse7390"), tmp_path)
+        read(request(reader="gse7390", endpoint="overall survival"), tmp_path)

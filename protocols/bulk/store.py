@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from protocols.bulk.cohort import BulkCohort
 from protocols.contract import FloatArray, RowArray
-from protocols.errors import UserError
 from protocols.files import sha256_of, write_text_whole, written_whole
 from protocols.spatial.store import SectionsStore
 from protocols.splits import Exclusion
+from protocols.stored_cohort import COHORT_FILE, read_cohort_file
 from protocols.survival.cohort import SlideFile
 from protocols.task import CohortRequest
 
-COHORT_FILE = "cohort.json"
 EXPRESSION_FILE = "expression.npy"
 
 
@@ -29,13 +28,7 @@ class BulkStore:
     """Read access to a stored cohort. ``slide_patient`` ``(slides,)`` is the row of each slide's patient."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / COHORT_FILE
-        try:
-            record = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise UserError(
-                "no cohort here", where=path, expected="a stored cohort with expression", remedy="run `dvc repro read`"
-            ) from None
+        record = read_cohort_file(folder)
         self.folder, self.name = folder, str(record["name"])
         self.phantom = bool(record["phantom"])
         self.patients: tuple[str, ...] = tuple(record["patients"])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from protocols.bulk.contract import GroupedBy, SuperTiles
 from protocols.contract import FloatArray, RowArray, Settings, TextArray
 from protocols.errors import UserError
+from protocols.not_given import no_encoder, no_truth
 
 SuperTileReader = Callable[[RowArray, GroupedBy], SuperTiles]
 """(rows of the source, what k-means grouped by) -> their super-tiles."""
@@ -39,7 +40,7 @@ class SlideView:
 
     def super_tiles(self, rows: RowArray | None = None, *, grouped_by: GroupedBy = "features") -> SuperTiles:
         if self.super_tile_reader is None:
-            raise _no_encoder("super_tiles")
+            raise no_encoder("super_tiles")
         if grouped_by not in ("features", "coordinates"):
             raise UserError(
                 f"super-tiles grouped by {grouped_by!r}", where="the model", expected="features or coordinates",
@@ -49,17 +50,12 @@ class SlideView:
 
     def mean_feature(self) -> FloatArray:
         if self.mean_reader is None:
-            raise _no_encoder("mean_feature")
+            raise no_encoder("mean_feature")
         return self.mean_reader(self.rows)
 
     def oracle(self) -> FloatArray:
         if self.oracle_reader is None:
-            raise UserError(
-                "oracle() was called without a known truth",
-                where="the model",
-                expected='a card with needs=("oracle",) and a phantom cohort',
-                remedy="only reference lines may use it",
-            )
+            raise no_truth()
         return self.oracle_reader(self.rows, self.genes)
 
 
@@ -69,12 +65,3 @@ class SlideTrainingView(SlideView):
 
     targets: FloatArray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
     validation: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
-
-
-def _no_encoder(what: str) -> UserError:
-    return UserError(
-        f"{what}() was called without an encoder",
-        where="the model",
-        expected="a card that names its encoder",
-        remedy='set encoder="…" in the card',
-    )

@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from protocols.contract import CountArray, FloatArray, RowArray
-from protocols.errors import UserError
 from protocols.expression.cohort import SlideData, Unit
 from protocols.expression.views import log_normalise
 from protocols.files import write_text_whole, written_whole
+from protocols.stored_cohort import COHORT_FILE, read_cohort_file
 from protocols.task import CohortRequest
 
-COHORT_FILE = "cohort.json"
 UNITS_FILE = "units.parquet"
 _OPEN_SLIDES = 4
 
@@ -64,13 +63,7 @@ class CohortStore:
     """Read access to a stored cohort. Row numbers run over all slides, in manifest order."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / COHORT_FILE
-        try:
-            record = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise UserError(
-                "no cohort here", where=path, expected="a stored cohort", remedy="run `dvc repro read`"
-            ) from None
+        record = read_cohort_file(folder)
         self.folder = folder
         self.info = CohortInfo(**record["info"])
         self.slides = tuple(

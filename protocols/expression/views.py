@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from protocols.contract import CountArray, CropArray, FloatArray, RowArray, Settings, TextArray
 from protocols.errors import UserError
 from protocols.images.source import CropSource
+from protocols.not_given import no_encoder, no_truth
 
 RowReader = Callable[[RowArray], FloatArray]
 
@@ -42,12 +43,7 @@ class InputView:
 
     def embedding(self) -> FloatArray:
         if self.embedding_reader is None:
-            raise UserError(
-                "embedding() was called without an encoder",
-                where="the model",
-                expected="a card that names its encoder",
-                remedy='set encoder="…" in the card to a row of the encoder table',
-            )
+            raise no_encoder("embedding")
         return self.embedding_reader(self.rows)
 
     def crops(self, rows: RowArray | None = None) -> CropArray:
@@ -58,12 +54,7 @@ class InputView:
 
     def oracle(self) -> FloatArray:
         if self.oracle_reader is None:
-            raise UserError(
-                "oracle() was called without a known truth",
-                where="the model",
-                expected='a card with needs=("oracle",) and a phantom cohort',
-                remedy="only reference lines may use it",
-            )
+            raise no_truth()
         return self.oracle_reader(self.rows)
 
     def _crops(self) -> CropSource:

@@ -23,11 +23,12 @@ from protocols.files import sha256_of, write_text_whole, written_whole
 from protocols.splits import Exclusion
 from protocols.staining.cohort import IhcCohort, PatchPair, read_dab, scored_dab
 from protocols.staining.tiles import CACHE_BYTES, TileReader, Tiles, TileSize, tile_corners, tile_name
+from protocols.stored_cohort import COHORT_FILE, read_cohort_file
 
 if TYPE_CHECKING:
     from protocols.task import CohortRequest
 
-COHORT_FILE, PATCHES_FILE, DAB_FILE = "cohort.json", "patches.parquet", "dab.f32"
+PATCHES_FILE, DAB_FILE = "patches.parquet", "dab.f32"
 COLUMNS = ("marker", "name", "patient", "subregion", "row", "column", "he", "ihc", "width", "height")
 Side = Literal["he", "ihc"]
 
@@ -36,13 +37,7 @@ class IhcStore:
     """Read access to a stored cohort; row numbers are of patches of all markers. ``root`` holds the images."""
 
     def __init__(self, folder: Path, root: Path) -> None:
-        path = folder / COHORT_FILE
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(
-                "no cohort here", where=path, expected="a stored cohort of patches", remedy="run `dvc repro`"
-            ) from None
+        record = read_cohort_file(folder)
         self.folder, self.root = folder, root
         self.name, self.phantom = str(record["name"]), bool(record["phantom"])
         self.markers: tuple[str, ...] = tuple(record["markers"])

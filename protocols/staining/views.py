@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from protocols.contract import CropArray, FloatArray, RowArray, Settings, TextArray
 from protocols.errors import UserError
+from protocols.not_given import no_encoder, no_truth
 from protocols.staining.store import IhcStore
 
 ImageReader = Callable[[RowArray], CropArray]
@@ -39,22 +40,12 @@ class PatchView:
 
     def embedding(self, rows: RowArray) -> FloatArray:
         if self.embedding_reader is None:
-            raise UserError(
-                "embedding() was called without an encoder",
-                where="the model",
-                expected="a card that names its encoder",
-                remedy='set encoder="…" in the card',
-            )
+            raise no_encoder("embedding")
         return self.embedding_reader(rows)
 
     def oracle(self, rows: RowArray) -> CropArray:
         if self.oracle_reader is None:
-            raise UserError(
-                "oracle() was called without a known truth",
-                where="the model",
-                expected='a card with needs=("oracle",) and a phantom cohort',
-                remedy="only reference lines may use it",
-            )
+            raise no_truth()
         return self.oracle_reader(rows)
 
 

@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 
 from protocols.contract import FloatArray, RowArray
-from protocols.errors import UserError
 from protocols.files import sha256_of, write_text_whole, written_whole
 from protocols.splits import Exclusion
+from protocols.stored_cohort import COHORT_FILE, read_cohort_file
 from protocols.survival.cohort import PatientCohort, PublishedFold, SlideFile
 from protocols.survival.contract import EventArray, TimeArray
 from protocols.task import CohortRequest
 
-COHORT_FILE = "cohort.json"
 TABLES = ("outcome", "clinical", "genomic")
 
 
@@ -37,13 +36,7 @@ class PatientStore:
     """Read access to a stored cohort; row numbers are places in ``patients``, which is sorted."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / COHORT_FILE
-        try:
-            record = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise UserError(
-                "no cohort here", where=path, expected="a stored cohort of patients", remedy="run `dvc repro read`"
-            ) from None
+        record = read_cohort_file(folder)
         self.folder = folder
         self.info = PatientInfo(**record["info"])
         self.patients: tuple[str, ...] = tuple(record["patients"])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from protocols.contract import FloatArray, Settings, TextArray
 from protocols.errors import UserError
+from protocols.not_given import no_truth
 from protocols.survival.contract import EventArray, TimeArray
 
 BagReader = Callable[[str], FloatArray]
@@ -52,12 +53,7 @@ class PatientView:
 
     def oracle(self, which: str) -> NDArray[np.float64]:
         if self.oracle_reader is None:
-            raise UserError(
-                "oracle() was called without a known truth",
-                where="the model",
-                expected='a card with needs=("oracle",) and a phantom cohort',
-                remedy="only reference lines may use it",
-            )
+            raise no_truth()
         return self.oracle_reader(which, self.patient)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from protocols.errors import UserError
 from protocols.metric import Metric
+from protocols.metrics.patient_values import PatientValues, plain_mean
 from protocols.sealed import read_seal
 
 RECORD_FILE = "record.json"
@@ -22,12 +23,13 @@ ADDS_UP = ("n_patients", "n_slides", "n_cells", "n_events", "n_folds")
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its percentile-bootstrap interval over patients (NaN-free; None where undefined)."""
+    """A value with its 95 % interval over patients (NaN-free; None where undefined, and ``reason`` says why)."""
 
     mean: float | None
     low: float | None
     high: float | None
     n_patients: int
+    reason: str = ""
 
 
 Status = Literal["scored", "skipped"]
@@ -39,8 +41,8 @@ class ScoreRecord:
     """One board x one model x one training seed, complete enough to be compared without the predictions.
 
     Intervals and ranks come from ``per_patient`` (the headline of each patient, the unit of every interval and test)
-    or, where the headline is no mean over patients, from ``replicates``: its value in each patient resample, the same
-    resamples for every model of a board. ``per_gene`` has one row a gene: gene, pearson, reachable and visible_share
+    or, where the headline is no mean over patients, from ``pseudo_values``: the columns of
+    :class:`protocols.metrics.patient_values.PatientValues`. :attr:`values` is either. ``per_gene`` has one row a gene: gene, pearson, reachable and visible_share
     (None off the phantom). ``metrics``: what the summary's numbers are, as :class:`protocols.metric.Metric`, the
     headline first, copied from the protocol when it was scored. ``details`` is what the task's own figures and notices
     read; the task's score file says what it holds. Per-unit values stand beside the record in ``units.parquet``.
@@ -69,7 +71,7 @@ class ScoreRecord:
     excluded: list[dict[str, str]] = field(default_factory=list)
     task: str = "expression"
     board: str = ""
-    replicates: list[float] = field(default_factory=list)
+    pseudo_values: dict[str, list[Any]] = field(default_factory=dict)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     place: int = 100
     notes: list[str] = field(default_factory=list)
@@ -81,6 +83,13 @@ class ScoreRecord:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+    @property
+    def values(self) -> PatientValues | None:
+        """The headline by patient; None where it has no value."""
+        if self.pseudo_values:
+            return PatientValues.from_dict(self.pseudo_values)
+        return plain_mean(self.per_patient) if self.per_patient else None
 
     @property
     def typed_metrics(self) -> tuple[Metric, ...]:

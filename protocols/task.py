@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protocols.contract import Card, RowArray, Settings, WeightsRecord
+from protocols.metrics.patient_values import PatientValues
 from protocols.protocol import Board, Protocol
 from protocols.records import Interval
 from protocols.settings import CohortEntry, Strict
@@ -148,8 +149,8 @@ class Fitted:
 class Scored:
     """What scoring says of a cell; numbers are JSON-safe (None, never NaN).
 
-    Intervals come from ``per_patient`` or from ``replicates`` (the headline in each patient resample, the same for
-    every model of a board). ``details``: what the task's own figures and notices read. ``files`` writes what stands
+    Ranks come from ``per_patient`` where the headline is their mean, and from ``values`` where it is not (pseudo-values,
+    whose weighted sum it is). ``details``: what the task's own figures and notices read. ``files`` writes what stands
     beside the record (name -> bytes writer), tables as Parquet.
     """
 
@@ -158,7 +159,7 @@ class Scored:
     counts: Mapping[str, int] = field(default_factory=dict)
     per_patient: Mapping[str, float] = field(default_factory=dict)
     per_gene: list[dict[str, Any]] = field(default_factory=list)
-    replicates: list[float] = field(default_factory=list)
+    values: PatientValues | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     files: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)

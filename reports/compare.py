@@ -1,14 +1,14 @@
-"""Two models on one board, paired: by patient (or by patient resample) and by gene."""
+"""Two models on one board, paired: by patient and by gene."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from protocols.errors import UserError
-from protocols.metrics.bootstrap import PERCENTILES, UNRELIABLE_BELOW, paired_difference
+from protocols.metrics.intervals import LEAST_PATIENTS, MEAN_LEVEL, t_quantile
+from protocols.metrics.pairwise import LEVEL, TELLING, Pair
+from protocols.metrics.pairwise import compare_all as compare_pairs
 from protocols.records import Interval, ScoreRecord
 from reports.cells import first_seeds
 from reports.leaderboard import SAME_DATA, VERSION
@@ -18,8 +18,10 @@ from reports.tables import interval, number, p_value
 
 @dataclass(frozen=True)
 class Comparison:
-    """``difference``: A minus B of the headline, with the 95 % interval of the paired difference over patients, the
-    one that the board ranks by; ``better``: which is better beyond chance ("A", "B" or "neither").
+    """``difference``: A minus B of the headline, with the 95 % t interval of the paired difference over patients;
+    ``p`` by sign flips of these two models alone, ``effect`` in standard deviations of patients' differences;
+    ``better``: which is better beyond chance ("A", "B" or "neither"). The board's ranks take all pairs together, so
+    they tell fewer models apart.
 
     ``genes``: how many both have a Pearson r of, in how many of them A's is higher, and in how many B's; ``genes_p`` of
     a sign test over those that differ, which counts genes as if they were independent and so describes. ``reason`` says
@@ -33,6 +35,8 @@ class Comparison:
     metric: str
     difference: Interval
     better: str
+    p: float | None = None
+    effect: float | None = None
     genes: int = 0
     genes_a_better: int = 0
     genes_b_better: int = 0
@@ -72,8 +76,9 @@ def compare(a: ScoreRecord, b: ScoreRecord, *, seed: int) -> Comparison:
     if reason:
         return Comparison(*named, Interval(None, None, None, 0), "neither", reason=reason)
     _refuse_other_data(a, b)
-    difference = _difference(a, b, seed)
-    return Comparison(*named, difference, _better(difference, metrics), *_genes(a, b))
+    difference, pair = _pair(a, b, seed)
+    p, effect = (None, None) if pair is None else (pair.p, pair.effect)
+    return Comparison(*named, difference, _better(pair, metrics), p, effect, *_genes(a, b))
 
 
 def table(found: Comparison) -> str:
@@ -84,10 +89,11 @@ def table(found: Comparison) -> str:
     patients = found.difference.n_patients
     lines = [
         f"  {found.metric}, {found.a} minus {found.b}: {number(found.difference.mean)} "
-        f"(95 % CI {interval(found.difference)}), {patients} patients: {ahead}"
+        f"(95 % CI {interval(found.difference)}, p {p_value(found.p)}), {patients} patients: {ahead}",
+        "  p is of these two alone; ranks take all pairs of the board together",
     ]
-    if patients < UNRELIABLE_BELOW:
-        lines.append(f"  an interval from fewer than {UNRELIABLE_BELOW} patients is too narrow to be trusted")
+    if patients < TELLING:
+        lines.append(f"  fewer than {TELLING} patients can tell no two models apart")
     if found.genes:
         p = "" if found.genes_p is None else f" (sign test p {p_value(found.genes_p)}, genes taken as independent)"
         lines.append(
@@ -115,21 +121,22 @@ def _refuse_other_data(a: ScoreRecord, b: ScoreRecord) -> None:
             )
 
 
-def _difference(a: ScoreRecord, b: ScoreRecord, seed: int) -> Interval:
-    if not (a.replicates or b.replicates):
-        return paired_difference(a.per_patient, b.per_patient, seed)
-    mean = (a.headline.mean or 0.0) - (b.headline.mean or 0.0)
-    patients = min(a.headline.n_patients, b.headline.n_patients)
-    if len(a.replicates) != len(b.replicates):  # an undefined resample was dropped: nothing is paired
-        return Interval(mean, None, None, patients)
-    low, high = np.percentile(np.subtract(a.replicates, b.replicates), PERCENTILES)
-    return Interval(mean, float(low), float(high), patients)
+def _pair(a: ScoreRecord, b: ScoreRecord, seed: int) -> tuple[Interval, Pair | None]:
+    """The difference with its t interval, and the pair by itself, over the patients that both have."""
+    of_a, of_b = a.values, b.values
+    if of_a is None or of_b is None or not set(of_a.patient) & set(of_b.patient):
+        return Interval(None, None, None, 0, "no patient has a value by both"), None
+    (pair,) = compare_pairs({"a": of_a, "b": of_b}, seed).pairs
+    if pair.n < LEAST_PATIENTS:
+        return Interval(pair.difference, None, None, pair.n, f"{pair.n} of {LEAST_PATIENTS} patients"), pair
+    half = t_quantile(MEAN_LEVEL, pair.n - 1) * pair.error
+    return Interval(pair.difference, pair.difference - half, pair.difference + half, pair.n), pair
 
 
-def _better(found: Interval, metrics: BoardMetrics) -> str:
-    if found.low is None or found.high is None or not metrics.ranks or found.low <= 0 <= found.high:
+def _better(found: Pair | None, metrics: BoardMetrics) -> str:
+    if found is None or found.p > LEVEL or not metrics.ranks:
         return "neither"
-    return "A" if (found.low > 0) == (metrics.sign > 0) else "B"
+    return "A" if (found.difference > 0) == (metrics.sign > 0) else "B"
 
 
 def _genes(a: ScoreRecord, b: ScoreRecord) -> tuple[int, int, int, float | None]:

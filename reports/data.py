@@ -92,7 +92,11 @@ def _flat(board: Leaderboard, row: Row, keys: Sequence[str]) -> dict[str, Any]:
         "mean": row.headline.mean,
         "low": row.headline.low,
         "high": row.headline.high,
+        "no_interval": row.headline.reason,
         "patients": row.headline.n_patients,
+        "behind_best": row.behind.difference if row.behind else None,
+        "behind_effect": row.behind.effect if row.behind else None,
+        "behind_p": row.behind.p if row.behind else None,
         **{key: row.summary.get(key) for key in keys},
         "weights": weights_text(row.weights),
         "profile": row.profile,
@@ -110,6 +114,7 @@ def _flat(board: Leaderboard, row: Row, keys: Sequence[str]) -> dict[str, Any]:
         "n_seeds": len(row.measured_seeds),
         "seed_mean": row.spread[0] if row.spread else None,
         "seed_sd": row.spread[1] if row.spread else None,
+        "seed_share": row.seed_share,
     }
 
 

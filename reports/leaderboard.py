@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from protocols.errors import UserError
+from protocols.metrics.intervals import standard_error
 from protocols.records import AVERAGE, Interval, ScoreRecord
 from reports.cells import board_key, by_cell, title_of
 from reports.claims import Claim, claims_of
 from reports.describe import PREDICTIONS_ONLY, Cohort, Cost, Weights, describe_cohort, describe_weights, read_cost
 from reports.metrics import BoardMetrics, metrics_of
 from reports.notices import Notice, TaskNotices, collect_notices
-from reports.ranking import Detectable, Ranking, rank_models, rank_replicates
+from reports.ranking import Behind, Detectable, Ranking, rank_models
 
 Group = Literal["ranked", "unranked", "reference", "skipped"]
 GROUPS: tuple[Group, ...] = ("ranked", "unranked", "reference", "skipped")
@@ -49,6 +52,10 @@ class Row:
     details: dict[str, Any]
     seeds: tuple[tuple[int, float | None], ...]
     """Scored training seeds and the headline of each; the row itself is of the run's own seed."""
+    behind: Behind | None
+    """Against the best model of the board; None for the best itself and where there is no rank."""
+    error: float | None
+    """Standard error of the headline over patients."""
     hashes: dict[str, str]
     libraries: dict[str, str]
 
@@ -65,6 +72,15 @@ class Row:
             return None
         mean = sum(known) / len(known)
         return mean, (sum((value - mean) ** 2 for value in known) / (len(known) - 1)) ** 0.5
+
+    @property
+    def seed_share(self) -> float | None:
+        """Share of the headline's variance that is the training seed, the rest being the patients drawn; None with
+        fewer than two seeds, or without a standard error over patients."""
+        if self.spread is None or self.error is None:
+            return None
+        seed, patients = self.spread[1] ** 2, self.error**2
+        return seed / (seed + patients) if seed + patients > 0 else None
 
     @property
     def measured_seeds(self) -> list[float]:
@@ -92,6 +108,8 @@ class Leaderboard:
     ties: tuple[tuple[int, tuple[str, ...]], ...]
     """Groups of models (their titles) that share a rank."""
     detectable: Detectable | None
+    telling: bool
+    """Whether these patients are enough to tell any two models apart."""
 
     def group(self, group: Group) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.group == group)
@@ -118,7 +136,7 @@ def build_leaderboards(
 ) -> list[Leaderboard]:
     """One leaderboard a board, protocols in their own order, an average ahead of what it averages.
 
-    ``seed`` is the run's own: for the paired bootstrap, and of the records that stand for cells of several training
+    ``seed`` is the run's own: of the sign flips behind ranks, and of the records that stand for cells of several training
     seeds; ``missing``: board key to the cells of the run that have no record yet; ``task_notices``: what each task has
     to say of a board's records.
     """
@@ -151,7 +169,7 @@ def _build(
     scored = [record for record in records if record.status == "scored"]
     _refuse_mixed_data([record for own in cells for record in own if record.status == "scored"])
     first, metrics = (scored or records)[0], metrics_of([record for own in cells for record in own])
-    ranking = _ranked([record for record in scored if _group(record, metrics) == "ranked"], metrics, seed)
+    ranking = _ranked([own for own in cells if _group(own[0], metrics) == "ranked"], metrics, seed)
     made = (_row(own, metrics, ranking, timings) for own in cells)
     rows = sorted(made, key=lambda row: _place(row, metrics.sign))
     cohort, titles = describe_cohort(first.cohort), {row.model: row.title for row in rows}
@@ -171,14 +189,22 @@ def _build(
         notices=collect_notices(scored or records, cohort, missing=missing, of_task=of_task),
         ties=tuple((rank, tuple(titles[model] for model in models)) for rank, models in ranking.ties),
         detectable=_titled(ranking.detectable, titles),
+        telling=ranking.telling,
     )
 
 
-def _ranked(measured: Sequence[ScoreRecord], metrics: BoardMetrics, seed: int) -> Ranking:
-    if any(record.replicates for record in measured):
-        means = {record.model: (record.headline.mean or 0.0, record.replicates) for record in measured}
-        return rank_replicates(means, sign=metrics.sign)
-    return rank_models({record.model: record.per_patient for record in measured}, seed=seed, sign=metrics.sign)
+def _ranked(measured: Sequence[list[ScoreRecord]], metrics: BoardMetrics, seed: int) -> Ranking:
+    values = {own[0].model: own[0].values for own in measured}
+    known = {model: found for model, found in values.items() if found is not None}
+    return rank_models(
+        known, seed=seed, sign=metrics.sign, noise={own[0].model: _seed_variance(own) for own in measured}
+    )
+
+
+def _seed_variance(own: Sequence[ScoreRecord]) -> float:
+    """Of the headline between training seeds; 0 where only one was trained."""
+    means = [one.headline.mean for one in own if one.headline.mean is not None]
+    return statistics.variance(means) if len(means) > 1 else 0.0
 
 
 def placed(board: Leaderboard, record: ScoreRecord) -> str:
@@ -219,14 +245,14 @@ def _group(record: ScoreRecord, metrics: BoardMetrics) -> Group:
         return "skipped"
     if record.kind != "model":
         return "reference"
-    measured = record.headline.mean is not None and bool(record.per_patient or record.replicates)
+    measured = record.headline.mean is not None and record.values is not None
     return "ranked" if measured and metrics.ranks else "unranked"
 
 
 def _why_unranked(record: ScoreRecord, metrics: BoardMetrics) -> str:
     if record.headline.mean is None:
         return "the headline is undefined"
-    return "the headline only describes" if not metrics.ranks else "no value by patient or resample to rank by"
+    return "the headline only describes" if not metrics.ranks else "no value by patient to rank by"
 
 
 def _row(own: Sequence[ScoreRecord], metrics: BoardMetrics, ranking: Ranking, timings: Path | None) -> Row:
@@ -253,9 +279,15 @@ def _row(own: Sequence[ScoreRecord], metrics: BoardMetrics, ranking: Ranking, ti
         per_gene=tuple(sorted(record.per_gene, key=lambda row: str(row.get("gene", "")))),
         details=record.details,
         seeds=tuple(sorted((one.seed, one.headline.mean) for one in own if one.status == "scored")),
+        behind=ranking.behind.get(record.model),
+        error=_finite(standard_error(record.values)) if record.values is not None else None,
         hashes=record.hashes,
         libraries=record.libraries,
     )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _place(row: Row, sign: int) -> tuple[int, int, int, float, str]:

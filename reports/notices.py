@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from protocols.metrics.bootstrap import UNRELIABLE_BELOW
+from protocols.metrics.pairwise import TELLING
 from protocols.records import ScoreRecord
 from reports.describe import PREDICTIONS_ONLY, Cohort, describe_weights
 
@@ -70,13 +70,13 @@ def _about_meaning(records: Sequence[ScoreRecord], cohort: Cohort) -> Notice | N
 
 def _about_patients(records: Sequence[ScoreRecord]) -> Notice | None:
     counts = [r.headline.n_patients for r in records if r.headline.mean is not None]
-    if not counts or min(counts) >= UNRELIABLE_BELOW:
+    if not counts or min(counts) >= TELLING:
         return None
     fewest = min(counts)
     return Notice(
         "warning",
-        f"Only {fewest} patient{'' if fewest == 1 else 's'}: intervals from fewer than {UNRELIABLE_BELOW} patients "
-        "are too narrow to be trusted, and a tie or a difference proves little.",
+        f"Only {fewest} patient{'' if fewest == 1 else 's'}: fewer than {TELLING} can tell no two models apart, "
+        "however far apart their means are, so every model has rank 1.",
     )
 
 

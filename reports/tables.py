@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from protocols.metric import Metric
+from protocols.metrics.pairwise import TELLING
 from protocols.records import Interval
 from reports.claims import Claim
 from reports.describe import Cohort, Weights
@@ -47,6 +48,13 @@ def interval(value: Interval) -> str:
     if value.low is None or value.high is None:
         return MISSING
     return f"{number(value.low)} to {number(value.high)}"
+
+
+def behind(row: Row) -> str:
+    """A model's distance to the best one, with the adjusted p; a dash for the best itself."""
+    if row.behind is None:
+        return "–"
+    return f"{number(row.behind.difference)} (p {p_value(row.behind.p)})"
 
 
 def count(value: int | None) -> str:
@@ -99,14 +107,16 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
     """The columns of one leaderboard; secondary metrics that nothing was measured by are left out."""
     less = board.metrics.first.higher_is_better is False
     return (
-        Column("rank", "Rank", rank_text, lambda row: row.rank, hint="1 + number of significantly better models",
+        Column("rank", "Rank", rank_text, lambda row: row.rank, hint="1 + number of models that are better beyond chance, all pairs of the board taken together",
                low_first=True),
         Column("model", "Model", lambda row: row.title, lambda row: row.title.lower(), numeric=False, low_first=True),
         Column("mean", board.metrics.headline, lambda row: number(row.headline.mean), lambda row: row.headline.mean,
                hint=board.metrics.means, low_first=less),
         Column("ci", "95 % CI", lambda row: interval(row.headline), lambda row: row.headline.low,
-               hint="percentile bootstrap over patients"),
+               hint="t interval over patients; where there is none, the row's details say why"),
         Column("n", "Patients", lambda row: count(row.headline.n_patients), lambda row: row.headline.n_patients),
+        Column("behind", "Behind the best", behind, lambda row: row.behind.difference if row.behind else None,
+               hint="difference to the best model; p adjusted for all pairs of the board", low_first=less),
         *((_seed_column(less),) if any(row.spread for row in board.rows) else ()),
         *(_secondary(key, board.metrics.secondary[key]) for key in board.secondary),
         Column("published", "Published", lambda row: published_with_source(row.claims), _published_value,
@@ -121,9 +131,10 @@ def _seed_column(less: bool) -> Column:
     def text(row: Row) -> str:
         if row.spread is None:
             return MISSING
-        return f"{number(row.spread[0])} ± {number(row.spread[1])} ({len(row.measured_seeds)})"
+        share = "" if row.seed_share is None else f", {100 * row.seed_share:.0f} %"
+        return f"{number(row.spread[0])} ± {number(row.spread[1])} ({len(row.measured_seeds)}{share})"
 
-    hint = "mean and standard deviation over training seeds, and how many"
+    hint = "mean and standard deviation over training seeds, how many, and the share of the variance that is seed"
     return Column("seeds", "Seeds", text, lambda row: row.spread[0] if row.spread else None, hint=hint, low_first=less)
 
 
@@ -176,9 +187,11 @@ def tie_lines(board: Leaderboard) -> tuple[str, ...]:
     """What the patients at hand cannot tell apart, and how large a difference would have to be to show."""
     lines = [
         f"Rank {rank} is shared by {', '.join(titles[:-1])} and {titles[-1]}: "
-        "for each of them the same number of models is significantly better."
+        "for each of them the same number of models is better beyond chance."
         for rank, titles in board.ties
     ]
+    if board.group("ranked") and not board.telling:
+        lines.append(f"Fewer than {TELLING} patients can tell no two models apart: every rank is shared.")
     found = board.detectable
     if found is not None:
         lines.append(

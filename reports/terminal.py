@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SHOWN = ("rank", "model", "mean", "ci", "n", "weights")
-WIDE = (*SHOWN, "seeds", "published")
+WIDE = (*SHOWN, "behind", "seeds", "published")
 WIDE_FROM = 120
 """Terminal columns from which the wide set of the table's columns fits."""
 STYLES = {"reference": "dim italic", "skipped": "dim", "unranked": "yellow"}

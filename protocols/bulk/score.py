@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from protocols.contract import FloatArray, TextArray
 from protocols.errors import UserError, look_up
-from protocols.metrics.expression_resamples import mean_r_replicates
+from protocols.metrics.correlation_influence import LEAST_IN_FOLD, mean_correlation
 from protocols.metrics.gene_correlation import (
     TOP_GENES,
-    FoldMean,
     mean_by_patient,
     pearson_per_gene,
     per_fold_mean,
@@ -27,13 +26,14 @@ from protocols.metrics.gene_correlation import (
     top_genes,
     top_median,
 )
+from protocols.metrics.intervals import FISHER, fold_interval
+from protocols.metrics.patient_values import PatientValues
 from protocols.metrics.well_predicted import CRITERIA, Criteria, WellPredicted, holds, well_predicted
 from protocols.records import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PERCENTILES = (2.5, 97.5)
 TOP_SHARE = 0.2
 """Where a cohort has fewer than five times ``TOP_GENES`` genes, the top is this share of them."""
 Float = NDArray[np.float64]
@@ -66,7 +66,7 @@ class BulkScores:
     headline: Interval
     summary: dict[str, float | None]
     counts: dict[str, int]
-    replicates: list[float]
+    values: PatientValues
     per_gene: list[dict[str, Any]]
     units: pd.DataFrame
     bulk: dict[str, Any] = field(default_factory=dict)
@@ -76,7 +76,6 @@ def score_bulk(
     folds: Sequence[ScoredSlides],
     genes: Sequence[str],
     *,
-    seed: int,
     criteria: str = "standard",
     external: Sequence[ScoredSlides] = (),
     external_genes: Sequence[Sequence[str]] = (),
@@ -95,17 +94,16 @@ def score_bulk(
     found = {name: _well_predicted(folds, CRITERIA[name]) for name in dict.fromkeys((criteria, *CRITERIA))}
     top = min(TOP_GENES, max(1, round(TOP_SHARE * len(genes))))
     rmse = root_mean_squared_error(truth, predicted)
-    replicates = mean_r_replicates(
-        [(fold.name, part[1], part[2]) for fold, part in zip(folds, by_patient, strict=True)], seed
+    own = mean_correlation(
+        [(fold.name, part[0].tolist(), part[1], part[2]) for fold, part in zip(folds, by_patient, strict=True)]
     )
-    mean = float(within.r.mean())
-    low, high = np.percentile(replicates, PERCENTILES)
     measured = [_external(one, own, found[criteria], genes, criteria)
                 for one, own in zip(external, external_genes, strict=True)]  # fmt: skip
     return BulkScores(
-        headline=Interval(mean, float(low), float(high), len(truth)),
+        headline=fold_interval(own.values, FISHER, least=0, least_in_fold=LEAST_IN_FOLD),
         summary={
-            "pearson_mean": mean,
+            "pearson_mean": own.values.mean,
+            "pearson_mean_as_published": float(within.r.mean()),
             "pearson_pooled": float(pooled.mean()),
             "pearson_pooled_slides": _pooled_over_slides(folds),
             "well_predicted": float(found[criteria].count),
@@ -117,7 +115,7 @@ def score_bulk(
             "rmse": float(rmse.rmse.mean()),
             "rmse_by_iqr": float(rmse.by_interquartile_range.mean()),
             "rmse_by_mean": _mean_where(rmse.by_mean, ~rmse.mean_is_zero),
-            "pearson_invisible_genes": None if reachable is None else _mean_where(within.r, reachable == 0),
+            "pearson_invisible_genes": None if reachable is None else _mean_where(own.r, reachable == 0),
             "external_pearson": measured[0]["pearson"] if measured else None,
             "external_held": float(measured[0]["held"]) if measured else None,
             "external_held_share": measured[0]["held_share"] if measured else None,
@@ -129,8 +127,8 @@ def score_bulk(
             "folds": len(folds),
             "constant_predictions": int(sum((np.ptp(part, axis=0) == 0).sum() for _, _, part in by_patient)),
         },
-        replicates=replicates.tolist(),
-        per_gene=_per_gene(genes, within, pooled, found[criteria], reachable),
+        values=own.values,
+        per_gene=_per_gene(genes, own.r, pooled, found[criteria], reachable),
         units=_units(genes, by_patient, folds, pooled),
         bulk={
             "criteria": criteria,
@@ -224,13 +222,13 @@ def _columns(found: WellPredicted, columns: NDArray[np.int64]) -> WellPredicted:
 
 
 def _per_gene(
-    genes: Sequence[str], within: FoldMean, pooled: Float, found: WellPredicted, reachable: Float | None
+    genes: Sequence[str], within: Float, pooled: Float, found: WellPredicted, reachable: Float | None
 ) -> list[dict[str, Any]]:
     rows = []
     for place, gene in enumerate(genes):
         row: dict[str, Any] = {
             "gene": gene,
-            "pearson": float(within.r[place]),
+            "pearson": float(within[place]),
             "pearson_pooled": float(pooled[place]),
             "well_predicted": bool(found.significant[place]),
         }

@@ -13,12 +13,15 @@ from protocols.bulk import truth
 from protocols.bulk.aligned import aligned
 from protocols.bulk.answers import TRAINED, shared_genes, slides_file
 from protocols.bulk.roles import named
-from protocols.bulk.score import PERCENTILES, BulkScores, ScoredSlides, score_bulk
+from protocols.bulk.score import BulkScores, ScoredSlides, score_bulk
 from protocols.bulk.store import BulkStore
 from protocols.contract import RowArray
 from protocols.errors import UserError
+from protocols.metrics.correlation_influence import LEAST_IN_FOLD
 from protocols.metrics.gene_correlation import pearson_per_gene
-from protocols.records import UNITS_FILE, Interval, ScoreRecord
+from protocols.metrics.intervals import FISHER, fold_interval
+from protocols.metrics.patient_values import mean_over_cohorts
+from protocols.records import UNITS_FILE, ScoreRecord
 from protocols.spatial import score_board as maps
 from protocols.task import Opened, Question, Scored
 
@@ -103,7 +106,6 @@ def score_cohort(question: Question, read: SlideTable, where: str) -> BulkScores
     return score_bulk(
         parts,
         store.genes,
-        seed=question.seed,
         criteria=opened.settings.criteria,
         external=external,
         external_genes=columns,
@@ -166,7 +168,7 @@ def _validation(
 def average_bulk(parts: Mapping[str, ScoreRecord]) -> BulkScores:
     """The plain mean over cohorts, which are independent, of every number of the summary; counts are summed."""
     ordered = [parts[name] for name in sorted(parts)]
-    replicates = np.mean([part.replicates for part in ordered], axis=0)
+    values = mean_over_cohorts({name: part.values for name, part in parts.items() if part.values is not None})
     summary: dict[str, float | None] = {}
     for key in ordered[0].summary:
         values = [part.summary[key] for part in ordered]
@@ -174,13 +176,11 @@ def average_bulk(parts: Mapping[str, ScoreRecord]) -> BulkScores:
         # An external cohort belongs to one cancer: an average over those that have one would hide which.
         whole = len(known) == len(values) and not key.startswith("external")
         summary[key] = float(np.mean(known)) if whole else None
-    low, high = np.percentile(replicates, PERCENTILES)
-    patients = sum(part.headline.n_patients for part in ordered)
     return BulkScores(
-        headline=Interval(summary["pearson_mean"], float(low), float(high), patients),
+        headline=fold_interval(values, FISHER, least=0, least_in_fold=LEAST_IN_FOLD),
         summary=summary,
         counts={key: sum(part.counts[key] for part in ordered) for key in ordered[0].counts},
-        replicates=replicates.tolist(),
+        values=values,
         per_gene=[],
         units=pd.DataFrame(),
         bulk={"cohorts": {name: parts[name].headline.mean for name in sorted(parts)}},
@@ -193,7 +193,7 @@ def _as_scored(found: BulkScores) -> Scored:
         summary=found.summary,
         counts=found.counts,
         per_gene=found.per_gene,
-        replicates=found.replicates,
+        values=found.values,
         details=found.bulk,
         tables={UNITS_FILE: found.units},
     )

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from protocols.errors import UserError
 from protocols.metrics.biology import BiologyResult, compare_biology
-from protocols.metrics.bootstrap import patient_bootstrap
 from protocols.metrics.clustering import ClusteringSettings
 from protocols.metrics.correlation import PearsonAccumulator, State, score_genes
 from protocols.metrics.hierarchy import mean, patient_means
+from protocols.metrics.intervals import mean_interval
 from protocols.metrics.summary import (
     BlockScores,
     Reachable,
@@ -142,7 +142,7 @@ def score_blocks(
         finish(slide)
     rows = [{"slide": slide, "patient": patients[slide], **compared[slide].to_dict()} for slide in sorted(compared)]
     kept.sort(key=lambda b: (b.fold, b.slide))
-    return _assemble(kept, rows, [maps[slide] for slide in sorted(maps)], reachable or {}, seed)
+    return _assemble(kept, rows, [maps[slide] for slide in sorted(maps)], reachable or {})
 
 
 def _check(block: ScoredBlock, patients: dict[str, str]) -> None:
@@ -227,17 +227,17 @@ def _map_of(slide: str, cells: SampledCells, candidates: Sequence[str]) -> pd.Da
 
 
 def _assemble(
-    blocks: list[BlockScores], biology: list[dict[str, Any]], maps: list[pd.DataFrame], reachable: Reachable, seed: int
+    blocks: list[BlockScores], biology: list[dict[str, Any]], maps: list[pd.DataFrame], reachable: Reachable
 ) -> Scores:
     import pandas as pd
 
     headline = per_patient(blocks, lambda b: b.scores.pearson)
     known = {id(b): known_truth(b, reachable) for b in blocks}
-    invisible = patient_bootstrap(
-        per_patient(blocks, lambda b: np.where(known[id(b)].visible_share == 0, b.scores.pearson, np.nan)), seed
+    invisible = mean_interval(
+        per_patient(blocks, lambda b: np.where(known[id(b)].visible_share == 0, b.scores.pearson, np.nan))
     )
     best = per_patient(blocks, lambda b: np.where(b.defined, known[id(b)].reachable, np.nan))
-    interval = patient_bootstrap(headline, seed)
+    interval = mean_interval(headline)
     summary = {
         "pearson_per_slide": interval.mean,
         "pearson_pooled": pooled_pearson(blocks),

@@ -21,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.errors import UserError
-from protocols.metrics.bootstrap import PERCENTILES, RESAMPLES
 from protocols.seeds import generator
+
+PERCENTILES = (2.5, 97.5)
+RESAMPLES = 2000
 
 Float = NDArray[np.float64]
 Values = Float | Sequence[float]

@@ -1,4 +1,4 @@
-"""Concordance of risks with right-censored follow-up: Harrell's C, Uno's C, and their patient bootstrap.
+"""Concordance of risks with right-censored follow-up: Harrell's C and Uno's C.
 
 A pair (i, j) is *comparable* if i had the event and j was still followed: ``t_i < t_j``, or ``t_i = t_j`` with j
 censored. It is concordant if i has the higher risk; risks within :data:`TIED` of each other count one half. Two events
@@ -8,7 +8,6 @@ treats times alike but has no tolerance: risks are tied only where they are equa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.metrics.pair_counts import TIED, Bool, Float, Int, PairCounts, compare_risks, pair_counts
-from protocols.seeds import generator
 
 __all__ = [
     "TAU_QUANTILE",
@@ -29,7 +27,6 @@ __all__ = [
     "PairCounts",
     "censoring_survival",
     "harrell",
-    "harrell_replicates",
     "outcome",
     "pair_counts",
     "truncation_time",
@@ -38,14 +35,8 @@ __all__ = [
     "why_uno_is_undefined",
 ]
 
-RESAMPLES = 1000
-PAIRS_AT_ONCE = 2500
-"""Largest fold whose pairs are held as matrices (e · n · 16 bytes, e events); larger ones are counted anew."""
-COUNTED_ANEW = 5000
-"""Largest fold whose pairs are counted in each resample; larger ones are resampled to first order."""
 TAU_QUANTILE = 0.9
 """Uno's C counts events up to this quantile of training follow-up: at its end 1/G² is in the hundreds."""
-_RESAMPLES_AT_ONCE = 250
 
 
 @dataclass(frozen=True)
@@ -154,66 +145,7 @@ def outcome(event: Bool, time: Float) -> NDArray[Any]:
     return made
 
 
-def harrell_replicates(folds: Sequence[FoldOutcome], seed: int, resamples: int = RESAMPLES) -> Float:
-    """Mean over folds of Harrell's C in each resample of patients, float64 ``(resamples,)``.
-
-    Patients are drawn with replacement inside their fold; the draws depend on the seed, the folds' names and sizes
-    alone, so they are the same for every model. A fold without a comparable pair in a resample is left out of that
-    resample's mean; NaN only where no fold has any.
-
-    Exact up to :data:`COUNTED_ANEW` patients a fold. Above, the two sums of pairs are followed to first order in the
-    patients' weights (Hájek projection), whose error falls as 1/n while the spread falls as 1/√n.
-    """
-    values = np.stack([_replicates(fold, seed, resamples) for fold in folds])
-    defined = np.isfinite(values)
-    total = np.where(defined, values, 0.0).sum(axis=0)
-    return np.where(defined.any(axis=0), total / np.maximum(defined.sum(axis=0), 1), np.nan)
-
-
-def _replicates(fold: FoldOutcome, seed: int, resamples: int) -> Float:
-    n = len(fold.time)
-    rng = generator(seed, "survival bootstrap", fold.name, n)
-    if n <= PAIRS_AT_ONCE:
-        return _by_matrices(fold, rng, resamples)
-    drawn = (rng.integers(n, size=n) for _ in range(resamples))
-    if n <= COUNTED_ANEW:
-        found = [harrell(fold.time[at], fold.event[at], fold.risk[at]).value for at in drawn]
-        return np.array([np.nan if value is None else value for value in found])
-    comparable, score = _pairs_of_each(fold)
-    # Each pair belongs to two patients. With weights w, w'Kw is to first order (K + K')1 · w, less the sum itself.
-    sums = np.array([[comparable[at].sum(), score[at].sum()] for at in drawn])
-    sums -= np.array([comparable.sum(), score.sum()]) / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(sums[:, 0] > 0, np.clip(sums[:, 1] / sums[:, 0], 0, 1), np.nan))
-
-
-def _by_matrices(fold: FoldOutcome, rng: np.random.Generator, resamples: int) -> Float:
-    """Exact: pairs weighted by how often both patients were drawn."""
-    n = len(fold.time)
-    comparable, score = _pair_matrices(fold)
-    out = np.empty(resamples)
-    for start in range(0, resamples, _RESAMPLES_AT_ONCE):
-        stop = min(resamples, start + _RESAMPLES_AT_ONCE)
-        drawn = rng.integers(n, size=(stop - start, n)) + n * np.arange(stop - start)[:, None]
-        weight = np.bincount(drawn.ravel(), minlength=n * (stop - start)).reshape(-1, n).astype(np.float64)
-        earlier = weight[:, fold.event]
-        # Counts and halves are exact in float64, whatever order the product sums them in.
-        total = np.sum((earlier @ comparable) * weight, axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            out[start:stop] = np.sum((earlier @ score) * weight, axis=1) / total
-    return out
-
-
-def _pair_matrices(fold: FoldOutcome) -> tuple[Float, Float]:
-    """1 where (event, patient) is comparable, and 1 or 1/2 where it is concordant or tied: float64 ``(e, n)``."""
-    t, e, r = fold.time, fold.event, fold.risk
-    comparable = (t[e, None] < t[None, :]) | ((t[e, None] == t[None, :]) & ~e[None, :])
-    gap = r[e, None] - r[None, :]
-    score = np.where(np.abs(gap) <= TIED, 0.5, (gap > 0).astype(np.float64))
-    return comparable.astype(np.float64), comparable * score
-
-
-def _pairs_of_each(fold: FoldOutcome) -> tuple[Float, Float]:
+def pairs_of_each(fold: FoldOutcome) -> tuple[Float, Float]:
     """Each patient's comparable pairs, as the earlier and as the later one, and how many of them are concordant."""
     counts = pair_counts(fold.time, fold.event, fold.risk)
     order = np.argsort(fold.time[fold.event], kind="stable")

@@ -16,7 +16,7 @@ gives fewer decibels. Shift-tolerant forms: :mod:`protocols.metrics.image_shifts
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,8 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.errors import UserError, look_up
-from protocols.metrics.bootstrap import RESAMPLES, patient_bootstrap
-from protocols.records import Interval
 
 Float = NDArray[np.float64]
 Images = NDArray[Any]
@@ -134,27 +132,6 @@ def ssim_global(predicted: Images, truth: Images, *, data_range: float | None = 
         local /= (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
         value[rows] = local.mean(axis=1)
     return value
-
-
-def by_patient(values: Sequence[float] | Float, patients: Sequence[str] | NDArray[Any]) -> dict[str, float]:
-    """Mean over the tiles of each patient: a patient with many tiles counts once."""
-    array, names = np.asarray(values, dtype=np.float64), np.asarray(patients)
-    if array.shape != names.shape or not np.isfinite(array).all():
-        raise wrong(
-            f"{array.shape} values (finite: {np.isfinite(array).all()}) for {names.shape} patients",
-            "one finite value and one patient a tile",
-            "leave undefined tiles out and count them",
-        )
-    known, of = np.unique(names, return_inverse=True)
-    means = np.bincount(of.ravel(), array) / np.bincount(of.ravel())
-    return {str(name): float(mean) for name, mean in zip(known, means, strict=True)}
-
-
-def over_patients(
-    values: Sequence[float] | Float, patients: Sequence[str] | NDArray[Any], seed: int, resamples: int = RESAMPLES
-) -> Interval:
-    """Mean over patients of their tiles' means, with the patient bootstrap's interval."""
-    return patient_bootstrap(by_patient(values, patients), seed, resamples)
 
 
 def ssim_from_sums(x: Any, y: Any, squares: Any, product: Any, window: SsimWindow, span: float) -> Float:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from protocols.errors import UserError, look_up
-from protocols.metrics.concordance import TIED, Bool, Float, FoldOutcome, Int, harrell, harrell_replicates
+from protocols.metrics.concordance import TIED, Bool, Float, FoldOutcome, Int, harrell
+from protocols.metrics.concordance_influence import LEAST_PATIENTS, mean_concordance
 from protocols.metrics.cox import HazardRatio, centred, cox_hazard_ratios, design
+from protocols.metrics.intervals import LOGIT, fold_interval
 from protocols.metrics.lasso_cox import refused
 from protocols.metrics.prognostic_signature import OutOfFold, Signature
 from protocols.metrics.survival_curves import KaplanMeier, at_risk, high_risk, kaplan_meier, logrank_p, risk_table_times
@@ -27,7 +29,6 @@ FITTED_HERE = "discovery (fitted on these patients)"
 """The name under which a signature is judged on its own fitting patients. It is optimistic, and says so."""
 EVENTS_A_COVARIATE = 10
 """Below so many events a covariate, Cox estimates are known to be unsteady (Peduzzi et al., 1995); a note says so."""
-PERCENTILES = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class SignatureEvaluation:
     """One cohort's verdict on one risk. Ratios ``per_sd`` are per standard deviation of risk in this cohort, within
     folds where risks are out of fold.
 
-    ``c_index`` is Harrell's, mean over folds (one fold unless risks are out of fold), with its patient bootstrap
-    interval; ``c_pooled`` takes all risks as one scale. ``adjusted``: the risk per SD first, then the covariates, in
+    ``c_index`` is Harrell's, mean over folds (one fold unless risks are out of fold), with its interval
+    over patients; ``c_pooled`` takes all risks as one scale. ``adjusted``: the risk per SD first, then the covariates, in
     one model of complete cases. ``fitted_here``: these patients' outcomes made the signature.
     """
 
@@ -82,7 +83,6 @@ def evaluate_signature(
     name: str,
     fitted_here: bool = False,
     own_scale: bool = False,
-    seed: int = 0,
 ) -> SignatureEvaluation:
     """A signature in one cohort of patients; ``adjust`` are covariates, its rows those of ``expression``."""
     risk = signature.risk(expression, where=name, own_scale=own_scale)
@@ -95,7 +95,7 @@ def evaluate_signature(
         notes.append("no gene was chosen: the risk is constant, so nothing is compared")
     return evaluate_risks(
         name, risk, time, event, adjust, thresholds, medians=medians, fitted_here=fitted_here, missing=missing,
-        notes=notes, seed=seed,
+        notes=notes,
     )  # fmt: skip
 
 
@@ -108,7 +108,6 @@ def evaluate_out_of_fold(
     thresholds: Sequence[str] = tuple(THRESHOLDS),
     *,
     name: str,
-    seed: int = 0,
 ) -> SignatureEvaluation:
     """Risks of patients whom their signature has not seen. Cox models are stratified by fold, and "own median" is the
     median of one's fold: the risks of two folds' signatures have no common scale."""
@@ -122,7 +121,7 @@ def evaluate_out_of_fold(
         notes.append(f"signature genes missing in some fold: {', '.join(missing)}")
     return evaluate_risks(
         name, risk, time, event, adjust, thresholds, medians=found.medians, fold=found.fold, missing=missing,
-        notes=notes, seed=seed,
+        notes=notes,
     )  # fmt: skip
 
 
@@ -139,7 +138,6 @@ def evaluate_risks(
     fitted_here: bool = False,
     missing: tuple[str, ...] = (),
     notes: Sequence[str] = (),
-    seed: int = 0,
 ) -> SignatureEvaluation:
     """Any risk score, float64 ``(n,)``, against follow-up. ``medians`` ``(n,)`` are each patient's discovery median."""
     risk, time = np.asarray(risk, dtype=np.float64), np.asarray(time, dtype=np.float64)
@@ -162,7 +160,7 @@ def evaluate_risks(
     first = per_sd[0] if per_sd else None
     folds = [FoldOutcome(f"{name} {at}", time[part], event[part], risk[part]) for at, part in enumerate(parts)]
     values = [value for one in folds if (value := harrell(one.time, one.event, one.risk).value) is not None]
-    low, high = _interval(folds, seed) if values else (None, None)
+    low, high = _interval(folds) if values else (None, None)
     return SignatureEvaluation(
         name=name,
         fitted_here=fitted_here,
@@ -252,10 +250,9 @@ def _attempt(
         return None
 
 
-def _interval(folds: Sequence[FoldOutcome], seed: int) -> tuple[float | None, float | None]:
-    values = harrell_replicates(folds, seed)
-    values = values[np.isfinite(values)]
-    if not len(values):
+def _interval(folds: Sequence[FoldOutcome]) -> tuple[float | None, float | None]:
+    values = mean_concordance({one.name: ([f"{one.name}/{row}" for row in range(len(one.time))], one) for one in folds})
+    if values is None:
         return None, None
-    low, high = np.percentile(values, PERCENTILES)
-    return float(low), float(high)
+    found = fold_interval(values, LOGIT, least=LEAST_PATIENTS)
+    return found.low, found.high

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.errors import UserError
-from protocols.metrics.bootstrap import patient_bootstrap
 from protocols.metrics.earth_movers import earth_movers_of_genes, normalised
+from protocols.metrics.intervals import mean_interval
 from protocols.metrics.map_nulls import toroidal_shift_null
 from protocols.metrics.spatial_maps import (
     TileGrid,
@@ -84,7 +84,7 @@ def score_sections(
     common = units[units["common"]]
     by_patient = common.groupby("patient")["pearson"].mean()
     per_patient = {str(patient): float(value) for patient, value in by_patient.items() if np.isfinite(value)}
-    headline = patient_bootstrap(per_patient, seed)
+    headline = mean_interval(per_patient)
     medians = common.groupby("section")["emd"].median()
     own = units[units["own"]]
     agreements = _agreements(sections, maps, modules or {})

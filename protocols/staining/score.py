@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from protocols.contract import CropArray, RowArray, TextArray
 from protocols.errors import UserError
 from protocols.metrics.agreement import agreement_by_patient, pearson
-from protocols.metrics.bootstrap import patient_bootstrap
 from protocols.metrics.h_score import THRESHOLDS, h_score_of_image
 from protocols.metrics.image_shifts import psnr_shift_tolerant, ssim_shift_tolerant
 from protocols.metrics.image_similarity import image_similarity, psnr
+from protocols.metrics.intervals import mean_interval
 from protocols.records import Interval
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def score_tiles(folds: Sequence[ScoredTiles], marker: str, *, mpp: float, seed: 
     patches = _patches(units, folds)
     read = _read_out(patches, seed) if marker in THRESHOLDS else {}
     return ImageScores(
-        headline=patient_bootstrap(per_patient, seed),
+        headline=mean_interval(per_patient),
         summary={
             **{str(key): float(value) for key, value in means.mean().items()},
             "psnr_registered": _mean(units, "psnr_registered"),

@@ -14,15 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.errors import UserError
-from protocols.metrics.concordance import (
-    RESAMPLES,
-    FoldOutcome,
-    harrell,
-    harrell_replicates,
-    uno,
-    why_uno_is_undefined,
-)
+from protocols.metrics.concordance import FoldOutcome, harrell, uno, why_uno_is_undefined
+from protocols.metrics.concordance_influence import LEAST_PATIENTS, mean_concordance
+from protocols.metrics.intervals import LOGIT, fold_interval
 from protocols.metrics.past_concordance import printed_c1, printed_c2
+from protocols.metrics.patient_values import PatientValues, mean_over_cohorts
 from protocols.metrics.survival_curves import (
     GRID_PERCENTILES,
     GRID_POINTS,
@@ -40,7 +36,6 @@ from protocols.records import Interval
 if TYPE_CHECKING:
     import pandas as pd
 
-PERCENTILES = (2.5, 97.5)
 CURVE_POINTS = 500
 """A curve with more steps is thinned to so many for the record, its first and last kept; scores use every patient."""
 RISING = 1e-9
@@ -80,16 +75,18 @@ class SurvivalScores:
     headline: Interval
     summary: dict[str, float | None]
     counts: dict[str, int]
-    replicates: list[float]
+    values: PatientValues | None
     survival: dict[str, Any]
     units: pd.DataFrame
 
 
-def score_folds(folds: Sequence[ScoredFold], *, seed: int, resamples: int = RESAMPLES) -> SurvivalScores:
-    """Score one cohort; intervals by resampling patients inside each fold."""
+def score_folds(folds: Sequence[ScoredFold]) -> SurvivalScores:
+    """Score one cohort."""
     _check(folds)
     rows = [_fold_row(fold) for fold in folds]
-    replicates = harrell_replicates([FoldOutcome(f.name, f.time, f.event, f.risk) for f in folds], seed, resamples)
+    values = mean_concordance(
+        {f.name: (f.patient.tolist(), FoldOutcome(f.name, f.time, f.event, f.risk)) for f in folds}
+    )
     time, event, risk = (np.concatenate([getattr(fold, name) for fold in folds]) for name in ("time", "event", "risk"))
     risks = [fold.risk for fold in folds]
     high = high_risk_by_fold(risks)
@@ -108,7 +105,7 @@ def score_folds(folds: Sequence[ScoredFold], *, seed: int, resamples: int = RESA
         "past_printed_c1": _mean(row["printed_c1"] for row in rows),
         "past_printed_c2": _mean(row["printed_c2"] for row in rows),
     }
-    headline = _interval(summary["harrell_mean"], replicates, len(time))
+    headline = _interval(summary["harrell_mean"], values, len(time))
     return SurvivalScores(
         headline=headline,
         summary=summary,
@@ -119,7 +116,7 @@ def score_folds(folds: Sequence[ScoredFold], *, seed: int, resamples: int = RESA
             "undefined_folds": sum(row["harrell"] is None for row in rows),
             "constant_risk_folds": sum(bool(np.ptp(fold.risk) == 0) for fold in folds),
         },
-        replicates=[float(value) for value in replicates if np.isfinite(value)],
+        values=values,
         survival={
             "folds": rows,
             **_groups(time, event, high),
@@ -132,7 +129,7 @@ def score_folds(folds: Sequence[ScoredFold], *, seed: int, resamples: int = RESA
 
 
 def average_scores(by_cohort: Mapping[str, SurvivalScores]) -> SurvivalScores:
-    """The plain mean over cohorts, which are independent: replicates are averaged one by one, counts are summed.
+    """The plain mean over cohorts, which are independent; counts are summed.
 
     A summary that one cohort lacks is None, and so is the log-rank p: groups of different cohorts are not one test.
     """
@@ -142,16 +139,16 @@ def average_scores(by_cohort: Mapping[str, SurvivalScores]) -> SurvivalScores:
         raise UserError("no cohort", where="the average", expected="at least one", remedy="score a cohort first")
 
     parts = [by_cohort[name] for name in sorted(by_cohort)]
-    shortest = min(len(part.replicates) for part in parts)
-    replicates = np.mean([part.replicates[:shortest] for part in parts], axis=0)
+    known = {name: part.values for name, part in by_cohort.items() if part.values is not None}
+    values = mean_over_cohorts(known) if len(known) == len(by_cohort) else None
     summary = {key: _mean_if_all([part.summary[key] for part in parts]) for key in parts[0].summary}
     summary["logrank_p"] = None
     mean = summary["harrell_mean"]
     return SurvivalScores(
-        headline=_interval(mean, replicates, sum(part.headline.n_patients for part in parts)),
+        headline=_interval(mean, values, sum(part.headline.n_patients for part in parts)),
         summary=summary,
         counts={key: sum(part.counts[key] for part in parts) for key in parts[0].counts},
-        replicates=[float(value) for value in replicates],
+        values=values,
         survival={"cohorts": {name: by_cohort[name].headline.mean for name in sorted(by_cohort)}},
         units=pd.concat([by_cohort[name].units.assign(cohort=name) for name in sorted(by_cohort)], ignore_index=True),
     )
@@ -203,12 +200,11 @@ def _units(folds: Sequence[ScoredFold]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _interval(mean: float | None, replicates: Float, n: int) -> Interval:
-    finite = replicates[np.isfinite(replicates)]
-    if mean is None or len(finite) < 2:
-        return Interval(mean, None, None, n)
-    low, high = np.percentile(finite, PERCENTILES)
-    return Interval(mean, float(low), float(high), n)
+def _interval(mean: float | None, values: PatientValues | None, n: int) -> Interval:
+    if mean is None or values is None:
+        return Interval(mean, None, None, n, "no fold has a comparable pair" if mean is None else "")
+    found = fold_interval(values, LOGIT, least=LEAST_PATIENTS)
+    return Interval(mean, found.low, found.high, n, found.reason)
 
 
 def _mean(values: Any) -> float | None:

@@ -25,7 +25,7 @@ def score(question: Question, answers: Path) -> Scored:
         _scored(store, fold, _table(answers / fold_file(number)), where)
         for number, fold in enumerate(question.split.folds)
     ]
-    return _as_scored(score_folds(folds, seed=question.seed))
+    return _as_scored(score_folds(folds))
 
 
 def average(parts: Mapping[str, tuple[ScoreRecord, Path]]) -> Scored:
@@ -81,7 +81,7 @@ def _as_scored(found: SurvivalScores) -> Scored:
         headline=found.headline,
         summary=found.summary,
         counts=found.counts,
-        replicates=found.replicates,
+        values=found.values,
         details=found.survival,
         tables={UNITS_FILE: found.units},
     )
@@ -92,7 +92,7 @@ def _scores_of(record: ScoreRecord, folder: Path) -> SurvivalScores:
         headline=record.headline,
         summary=record.summary,
         counts=record.counts,
-        replicates=record.replicates,
+        values=record.values,
         survival=record.details,
         units=pd.read_parquet(folder / UNITS_FILE),
     )

@@ -186,7 +186,7 @@ def _fields(scored: Scored | None) -> dict[str, Any]:
         "counts": dict(scored.counts),
         "per_patient": dict(scored.per_patient),
         "per_gene": list(scored.per_gene),
-        "replicates": list(scored.replicates),
+        "pseudo_values": scored.values.to_dict() if scored.values is not None else {},
         "details": dict(scored.details),
     }
 

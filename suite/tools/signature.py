@@ -138,18 +138,16 @@ def judge(
         x, time, event, outer_folds=options.outer_folds, rule=rule, standardise=options.standardise, choose=choose,
         others=others, own_scale=options.own_scale, folds=options.folds, seed=options.seed,
     )  # fmt: skip
-    seed = options.seed
     made = [
-        evaluate_out_of_fold(nested, "measured", time, event, adjust, name=OUT_OF_FOLD, seed=seed),
-        evaluate_signature(signature, x, time, event, adjust, name=FITTED_HERE, fitted_here=True, seed=seed),
+        evaluate_out_of_fold(nested, "measured", time, event, adjust, name=OUT_OF_FOLD),
+        evaluate_signature(signature, x, time, event, adjust, name=FITTED_HERE, fitted_here=True),
     ]
     if predicted is not None:
         own = PREDICTED in options.own_scale
         made += [
-            evaluate_out_of_fold(nested, PREDICTED, time, event, adjust, name=PREDICTED_OUT_OF_FOLD, seed=seed),
+            evaluate_out_of_fold(nested, PREDICTED, time, event, adjust, name=PREDICTED_OUT_OF_FOLD),
             evaluate_signature(
                 signature, predicted, time, event, adjust, name=PREDICTED_FITTED_HERE, fitted_here=True, own_scale=own,
-                seed=seed,
             ),
         ]  # fmt: skip
     for cohort in external:
@@ -157,7 +155,7 @@ def judge(
         made.append(
             evaluate_signature(
                 signature, cohort.expression, cohort.time, cohort.event, cohort.covariates, name=cohort.name,
-                own_scale=cohort.name in options.own_scale, seed=seed,
+                own_scale=cohort.name in options.own_scale,
             )
         )  # fmt: skip
     return SignatureRun(signature, nested, discovery, tuple(made), tuple(notes), options)

@@ -75,8 +75,8 @@ def _about_patients(records: Sequence[ScoreRecord]) -> Notice | None:
     fewest = min(counts)
     return Notice(
         "warning",
-        f"Only {fewest} patient{'' if fewest == 1 else 's'}: fewer than {TELLING} can tell no two models apart, "
-        "however far apart their means are, so every model has rank 1.",
+        f"Only {fewest} patient{'' if fewest == 1 else 's'}: fewer than {TELLING} can tell no two models "
+        "apart, however far apart their means are, so every model has rank 1.",
     )
 
 

@@ -107,8 +107,8 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
     """The columns of one leaderboard; secondary metrics that nothing was measured by are left out."""
     less = board.metrics.first.higher_is_better is False
     return (
-        Column("rank", "Rank", rank_text, lambda row: row.rank, hint="1 + number of models that are better beyond chance, all pairs of the board taken together",
-               low_first=True),
+        Column("rank", "Rank", rank_text, lambda row: row.rank, low_first=True,
+               hint="1 + number of models that are better beyond chance, all pairs of the board taken together"),
         Column("model", "Model", lambda row: row.title, lambda row: row.title.lower(), numeric=False, low_first=True),
         Column("mean", board.metrics.headline, lambda row: number(row.headline.mean), lambda row: row.headline.mean,
                hint=board.metrics.means, low_first=less),

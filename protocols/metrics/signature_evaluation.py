@@ -51,9 +51,9 @@ class SignatureEvaluation:
     """One cohort's verdict on one risk. Ratios ``per_sd`` are per standard deviation of risk in this cohort, within
     folds where risks are out of fold.
 
-    ``c_index`` is Harrell's, mean over folds (one fold unless risks are out of fold), with its interval
-    over patients; ``c_pooled`` takes all risks as one scale. ``adjusted``: the risk per SD first, then the covariates, in
-    one model of complete cases. ``fitted_here``: these patients' outcomes made the signature.
+    ``c_index`` is Harrell's, mean over folds (one fold unless risks are out of fold), with its interval over
+    patients; ``c_pooled`` takes all risks as one scale. ``adjusted``: the risk per SD first, then the covariates, in one
+    model of complete cases. ``fitted_here``: these patients' outcomes made the signature.
     """
 
     name: str

@@ -43,9 +43,10 @@ class ScoreRecord:
     Intervals and ranks come from ``per_patient`` (the headline of each patient, the unit of every interval and test)
     or, where the headline is no mean over patients, from ``pseudo_values``: the columns of
     :class:`protocols.metrics.patient_values.PatientValues`. :attr:`values` is either. ``per_gene`` has one row a gene:
-    gene, pearson, reachable and visible_share (None off the phantom). ``metrics``: what the summary's numbers are, as :class:`protocols.metric.Metric`, the
-    headline first, copied from the protocol when it was scored. ``details`` is what the task's own figures and notices
-    read; the task's score file says what it holds. Per-unit values stand beside the record in ``units.parquet``.
+    gene, pearson, reachable and visible_share (None off the phantom). ``metrics``: what the summary's numbers are, as
+    :class:`protocols.metric.Metric`, the headline first, copied from the protocol when it was scored. ``details`` is
+    what the task's own figures and notices read; the task's score file says what it holds. Per-unit values stand
+    beside the record in ``units.parquet``.
     """
 
     protocol: str

@@ -150,8 +150,8 @@ class Scored:
     """What scoring says of a cell; numbers are JSON-safe (None, never NaN).
 
     Ranks come from ``per_patient`` where the headline is their mean, and from ``values`` where it is not
-    (pseudo-values, whose weighted sum it is). ``details``: what the task's own figures and notices read. ``files`` writes what stands
-    beside the record (name -> bytes writer), tables as Parquet.
+    (pseudo-values, whose weighted sum it is). ``details``: what the task's own figures and notices read. ``files``
+    writes what stands beside the record (name -> bytes writer), tables as Parquet.
     """
 
     headline: Interval

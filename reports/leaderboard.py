@@ -136,9 +136,9 @@ def build_leaderboards(
 ) -> list[Leaderboard]:
     """One leaderboard a board, protocols in their own order, an average ahead of what it averages.
 
-    ``seed`` is the run's own: of the sign flips behind ranks, and of the records that stand for cells of several training
-    seeds; ``missing``: board key to the cells of the run that have no record yet; ``task_notices``: what each task has
-    to say of a board's records.
+    ``seed`` is the run's own: of the sign flips behind ranks, and of the records that stand for cells of several
+    training seeds; ``missing``: board key to the cells of the run that have no record yet; ``task_notices``: what each
+    task has to say of a board's records.
     """
     found: dict[tuple[str, str], list[list[ScoreRecord]]] = defaultdict(list)
     for (protocol, board, _), own in by_cell(records, seed).items():

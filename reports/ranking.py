@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from protocols.metrics.pairwise import TELLING, Pairs, compare_all
+from protocols.metrics.pairwise import Pairs, compare_all, telling
 from protocols.metrics.patient_values import PatientValues
 
 
@@ -61,8 +61,8 @@ def rank_models(
     order = sorted(models, key=lambda name: (ranks[name], -sign * models[name].mean, name))
     best = min(models, key=lambda name: (-sign * models[name].mean, name))
     behind = {name: _behind(pairs, name, best) for name in order if name != best}
-    patients = max(len(values) for values in models.values())
-    return Ranking(ranks, _ties(order, ranks), _detectable(pairs, order), behind, patients >= TELLING)
+    enough = any(telling(values) for values in models.values())
+    return Ranking(ranks, _ties(order, ranks), _detectable(pairs, order), behind, enough)
 
 
 def _behind(pairs: Pairs, name: str, best: str) -> Behind:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from protocols.metric import Metric
-from protocols.metrics.pairwise import TELLING
+from protocols.metrics.pairwise import LEAST_IN_FOLD, TELLING
 from protocols.records import Interval
 from reports.claims import Claim
 from reports.describe import Cohort, Weights
@@ -115,8 +115,7 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
         Column("ci", "95 % CI", lambda row: interval(row.headline), lambda row: row.headline.low,
                hint="t interval over patients; where there is none, the row's details say why"),
         Column("n", "Patients", lambda row: count(row.headline.n_patients), lambda row: row.headline.n_patients),
-        Column("behind", "Behind the best", behind, lambda row: row.behind.difference if row.behind else None,
-               hint="difference to the best model; p adjusted for all pairs of the board", low_first=less),
+        *((_behind_column(less),) if any(row.behind for row in board.rows) else ()),
         *((_seed_column(less),) if any(row.spread for row in board.rows) else ()),
         *(_secondary(key, board.metrics.secondary[key]) for key in board.secondary),
         Column("published", "Published", lambda row: published_with_source(row.claims), _published_value,
@@ -125,6 +124,15 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
         Column("weights", "Weights", lambda row: weights_text(row.weights), lambda row: row.weights.state,
                numeric=False, low_first=True),
     )  # fmt: skip
+
+
+def _behind_column(less: bool) -> Column:
+    hint = "difference to the best model, and its p, adjusted for all pairs of the board"
+    return Column("behind", "Behind the best", behind, _difference, hint=hint, low_first=less)
+
+
+def _difference(row: Row) -> float | None:
+    return row.behind.difference if row.behind else None
 
 
 def _seed_column(less: bool) -> Column:
@@ -191,7 +199,10 @@ def tie_lines(board: Leaderboard) -> tuple[str, ...]:
         for rank, titles in board.ties
     ]
     if board.group("ranked") and not board.telling:
-        lines.append(f"Fewer than {TELLING} patients can tell no two models apart: every rank is shared.")
+        lines.append(
+            f"Fewer than {TELLING} patients, or than {LEAST_IN_FOLD} in each fold of a score by folds, can tell no two "
+            "models apart: every rank is shared."
+        )
     found = board.detectable
     if found is not None:
         lines.append(

@@ -1,13 +1,13 @@
 """95 % intervals of headlines, at the numbers of patients that cohorts really have.
 
-Resampling n patients never leaves their range, so a percentile bootstrap of a mean covers .49, .75, .82 and .89 at 2, 3,
-5 and 8 patients, and it shifts a correlation by its small-sample bias a second time. Here:
+Resampling n patients never leaves their range, so a percentile bootstrap of a mean covers .49, .75, .82 and .89 at 2,
+3, 5 and 8 patients, and it shifts a correlation by its small-sample bias a second time. Here:
 
 * a mean over patients: Student's t. Its quantile is that of :data:`MEAN_LEVEL`, not of 95 %: a 95 % t interval of
   skewed values (PSNR of patients, like 15 + Gamma(2, 1.5)) covers .91 at 5 and .93 at 12 patients. At 96.5 % it covers
   .966 for normal values and at least .93 for those.
-* a mean over folds of a correlation or concordance: t over pseudo-values within folds, on the scale on which such a
-  statistic is nearly normal (Fisher's z, the logit), and at 95 %.
+* a mean over folds of a correlation or of a concordance: t at 95 % over pseudo-values within folds, that of a
+  correlation on Fisher's scale.
 
 Too few patients get no interval but a reason. Coverage is a simulation: tests/protocols/metrics/test_coverage.py, and
 the table in docs/metrics.md.
@@ -42,10 +42,8 @@ class Scale:
 
 FISHER = Scale(lambda r: float(np.arctanh(r)), lambda z: float(np.tanh(z)), lambda r: 1 / (1 - r * r), -1.0, 1.0)
 """Of a correlation (Fisher 1915)."""
-LOGIT = Scale(
-    lambda c: float(np.log(c / (1 - c))), lambda z: float(1 / (1 + np.exp(-z))), lambda c: 1 / (c * (1 - c)), 0.0, 1.0
-)
-"""Of a probability, such as a concordance."""
+UNIT = Scale(lambda c: c, lambda c: min(max(c, 0.0), 1.0), lambda _: 1.0, 0.0, 1.0)
+"""As it is, cut where a share ends."""
 
 
 def mean_interval(values: Mapping[str, float]) -> Interval:

@@ -14,9 +14,9 @@ import numpy as np
 
 from protocols.errors import UserError, look_up
 from protocols.metrics.concordance import TIED, Bool, Float, FoldOutcome, Int, harrell
-from protocols.metrics.concordance_influence import LEAST_PATIENTS, mean_concordance
+from protocols.metrics.concordance_influence import LEAST_EVENTS, LEAST_PATIENTS, mean_concordance
 from protocols.metrics.cox import HazardRatio, centred, cox_hazard_ratios, design
-from protocols.metrics.intervals import LOGIT, fold_interval
+from protocols.metrics.intervals import UNIT, fold_interval
 from protocols.metrics.lasso_cox import refused
 from protocols.metrics.prognostic_signature import OutOfFold, Signature
 from protocols.metrics.survival_curves import KaplanMeier, at_risk, high_risk, kaplan_meier, logrank_p, risk_table_times
@@ -52,8 +52,8 @@ class SignatureEvaluation:
     folds where risks are out of fold.
 
     ``c_index`` is Harrell's, mean over folds (one fold unless risks are out of fold), with its interval over
-    patients; ``c_pooled`` takes all risks as one scale. ``adjusted``: the risk per SD first, then the covariates, in one
-    model of complete cases. ``fitted_here``: these patients' outcomes made the signature.
+    patients; ``c_pooled`` takes all risks as one scale. ``adjusted``: the risk per SD first, then the covariates, in
+    one model of complete cases. ``fitted_here``: these patients' outcomes made the signature.
     """
 
     name: str
@@ -252,7 +252,7 @@ def _attempt(
 
 def _interval(folds: Sequence[FoldOutcome]) -> tuple[float | None, float | None]:
     values = mean_concordance({one.name: ([f"{one.name}/{row}" for row in range(len(one.time))], one) for one in folds})
-    if values is None:
+    if values is None or sum(int(one.event.sum()) for one in folds) < LEAST_EVENTS:
         return None, None
-    found = fold_interval(values, LOGIT, least=LEAST_PATIENTS)
+    found = fold_interval(values, UNIT, least=LEAST_PATIENTS)
     return found.low, found.high

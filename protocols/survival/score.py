@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from protocols.errors import UserError
 from protocols.metrics.concordance import FoldOutcome, harrell, uno, why_uno_is_undefined
-from protocols.metrics.concordance_influence import LEAST_PATIENTS, mean_concordance
-from protocols.metrics.intervals import LOGIT, fold_interval
+from protocols.metrics.concordance_influence import LEAST_EVENTS, LEAST_PATIENTS, mean_concordance
+from protocols.metrics.intervals import UNIT, fold_interval
 from protocols.metrics.past_concordance import printed_c1, printed_c2
 from protocols.metrics.patient_values import PatientValues, mean_over_cohorts
 from protocols.metrics.survival_curves import (
@@ -105,7 +105,7 @@ def score_folds(folds: Sequence[ScoredFold]) -> SurvivalScores:
         "past_printed_c1": _mean(row["printed_c1"] for row in rows),
         "past_printed_c2": _mean(row["printed_c2"] for row in rows),
     }
-    headline = _interval(summary["harrell_mean"], values, len(time))
+    headline = _interval(summary["harrell_mean"], values, len(time), int(event.sum()))
     return SurvivalScores(
         headline=headline,
         summary=summary,
@@ -144,10 +144,11 @@ def average_scores(by_cohort: Mapping[str, SurvivalScores]) -> SurvivalScores:
     summary = {key: _mean_if_all([part.summary[key] for part in parts]) for key in parts[0].summary}
     summary["logrank_p"] = None
     mean = summary["harrell_mean"]
+    counts = {key: sum(part.counts[key] for part in parts) for key in parts[0].counts}
     return SurvivalScores(
-        headline=_interval(mean, values, sum(part.headline.n_patients for part in parts)),
+        headline=_interval(mean, values, sum(part.headline.n_patients for part in parts), counts["events"]),
         summary=summary,
-        counts={key: sum(part.counts[key] for part in parts) for key in parts[0].counts},
+        counts=counts,
         values=values,
         survival={"cohorts": {name: by_cohort[name].headline.mean for name in sorted(by_cohort)}},
         units=pd.concat([by_cohort[name].units.assign(cohort=name) for name in sorted(by_cohort)], ignore_index=True),
@@ -200,10 +201,12 @@ def _units(folds: Sequence[ScoredFold]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _interval(mean: float | None, values: PatientValues | None, n: int) -> Interval:
+def _interval(mean: float | None, values: PatientValues | None, n: int, events: int) -> Interval:
     if mean is None or values is None:
-        return Interval(mean, None, None, n, "no fold has a comparable pair" if mean is None else "")
-    found = fold_interval(values, LOGIT, least=LEAST_PATIENTS)
+        return Interval(mean, None, None, n, "no comparable pair")
+    if events < LEAST_EVENTS:
+        return Interval(mean, None, None, n, f"{events} of the {LEAST_EVENTS} events that an interval needs")
+    found = fold_interval(values, UNIT, least=LEAST_PATIENTS)
     return Interval(mean, found.low, found.high, n, found.reason)
 
 

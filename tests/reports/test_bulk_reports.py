@@ -25,7 +25,7 @@ from reports.leaderboard import build_leaderboards
 from reports.spatial import co_expression, section_maps, spatial_cells
 from reports.spatial_page import spatial_page
 from reports.write import write_reports
-from tests.reports.synthetic import folder_of, record, sealed
+from tests.reports.synthetic import folder_of, pseudo_values, record, sealed
 from tests.reports.test_spatial_page import data_of, picture
 
 GENES = ("A", "B", "C", "D")
@@ -51,7 +51,7 @@ def expression(model: str, board: str, r: list[float], *, kind: str = "model", t
         board=board,
         per_patient={},
         per_gene=rows,
-        replicates=(mean + generator(0, board).normal(0, 0.01, 100)).tolist(),
+        pseudo_values=pseudo_values(mean + generator(0, board).normal(0, 0.01, 100)),
         headline=Interval(mean, mean - 0.1, mean + 0.1, 40),
         summary={"pearson_mean": mean, "well_predicted": float(sum(value > 0.25 for value in r))},
         details={"top_genes": top, "criteria": "standard"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from protocols.metric import Metric
 from protocols.records import Interval, ScoreRecord
 from reports.compare import Comparison, compare, compare_all, table
 from reports.leaderboard import build_leaderboards
-from tests.reports.synthetic import record, skipped
+from tests.reports.synthetic import pseudo_values, record, skipped
 
 PATIENTS = [f"p{i}" for i in range(6)]
 ERROR = [asdict(Metric("error", "Error", "mean absolute error", higher_is_better=False))]
@@ -23,11 +24,6 @@ SLOPE = [asdict(Metric("slope", "Slope", "slope", higher_is_better=None))]
 
 def made(model: str, values: list[float], **changes: Any) -> ScoreRecord:
     return record(model=model, per_patient=dict(zip(PATIENTS, values, strict=False)), **changes)
-
-
-def resampled(model: str, mean: float, replicates: list[float], **changes: Any) -> ScoreRecord:
-    found = record(model=model, per_patient={}, replicates=replicates, headline=Interval(mean, None, None, 60))
-    return replace(found, **changes)
 
 
 def genes(**r: float | None) -> list[dict[str, Any]]:
@@ -72,18 +68,18 @@ def test_only_patients_that_both_have_count() -> None:
     assert (nobody.difference.mean, nobody.better) == (None, "neither")
 
 
-def test_resamples_are_paired_one_by_one() -> None:
-    replicates = [0.5, 0.6, 0.7, 0.8, 0.9]
-    a, b = resampled("a", 0.7, [value + 0.1 for value in replicates]), resampled("b", 0.6, replicates)
+def test_pseudo_values_are_paired_by_patient() -> None:
+    values = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 0.4, 0.3, 0.2])
+    a, b = (
+        record(model=name, per_patient={}, pseudo_values=pseudo_values(found), headline=Interval(0.6, None, None, 8))
+        for name, found in (("a", values + 0.1), ("b", values))
+    )
     found = compare(a, b, seed=0)
     difference = found.difference
     assert (difference.mean, difference.low, difference.high) == pytest.approx((0.1, 0.1, 0.1))
-    assert (difference.n_patients, found.better) == (60, "A")
-    shuffled = compare(a, replace(b, replicates=replicates[::-1]), seed=0)
-    assert shuffled.better == "neither", "the same resamples in another order are not paired"
-    dropped = compare(a, replace(b, replicates=replicates[1:]), seed=0)
-    assert (dropped.difference.mean, dropped.difference.low) == (pytest.approx(0.1), None)
-    assert dropped.better == "neither"
+    assert (difference.n_patients, found.better, found.p) == (8, "A", 2 / 2**8)
+    turned = compare(a, replace(b, pseudo_values=pseudo_values(values[::-1])), seed=0)
+    assert turned.better == "neither", "the same values of other patients are not paired"
 
 
 def test_genes_by_hand() -> None:
@@ -142,16 +138,17 @@ def test_an_undefined_headline_is_said() -> None:
 def test_words_for_the_terminal() -> None:
     a, b = made("a", HIGH[:3], per_gene=genes(A=0.5)), made("b", LOW[:3], per_gene=genes(A=0.1))
     assert table(compare(a, b, seed=0)).splitlines() == [
-        "  Pearson r, a minus b: 0.200 (95 % CI 0.200 to 0.200), 3 patients: a is better",
-        "  an interval from fewer than 5 patients is too narrow to be trusted",
+        "  Pearson r, a minus b: 0.200 (95 % CI 0.200 to 0.200, p 0.250), 3 patients: not told apart",
+        "  p is of these two alone; ranks take all pairs of the board together",
+        "  fewer than 6 patients can tell no two models apart",
         "  Pearson r of 1 genes: a is ahead in 1, b in 0 (sign test p 1.000, genes taken as independent)",
     ]
     nothing = Comparison("p", "x", "a", "b", "C", Interval(0.1, None, None, 60), "neither")
-    assert table(nothing) == "  C, a minus b: 0.100 (95 % CI n/a), 60 patients: not told apart"
+    assert table(nothing).splitlines()[0] == "  C, a minus b: 0.100 (95 % CI n/a, p n/a), 60 patients: not told apart"
 
 
 SIXTEENTHS = st.lists(st.integers(0, 16).map(lambda value: value / 16), min_size=8, max_size=8)
-"""Of eight patients, so that means over resamples are exact in binary and no rounding decides."""
+"""Of eight patients, so that means are exact in binary and no rounding decides."""
 
 
 @settings(deadline=None, max_examples=40)

@@ -10,6 +10,7 @@ import pytest
 
 from protocols.errors import UserError
 from protocols.metric import Metric
+from protocols.metrics.patient_values import plain_mean
 from protocols.records import ScoreRecord
 from reports import latex, markdown
 from reports.ihc import ihc_cells
@@ -17,19 +18,19 @@ from reports.leaderboard import Leaderboard, build_leaderboards
 from reports.metrics import best_first
 from reports.page import matrix, page
 from reports.page_data import page_data
-from reports.ranking import rank_models, rank_replicates
+from reports.ranking import rank_models
 from reports.tables import columns
 from tests.reports.synthetic import record
 
 ERROR = Metric("error", "Error", "mean absolute error", higher_is_better=False, unit="log")
 R = Metric("r", "Pearson r", "r of everything", nothing=0.0)
 SLOPE = Metric("slope", "Slope", "slope of the regression", higher_is_better=None)
-PATIENTS = [f"p{i}" for i in range(6)]
+PATIENTS = [f"p{i}" for i in range(10)]
 
 
 def made(model: str, mean: float, *metrics: Metric, kind: str = "model", **changes: Any) -> ScoreRecord:
     """Patients lie around the mean by the same steps for every model, so each difference is exact."""
-    values = {patient: mean + 0.01 * i - 0.025 for i, patient in enumerate(PATIENTS)}
+    values = {patient: mean + 0.01 * i - 0.045 for i, patient in enumerate(PATIENTS)}
     told = [asdict(metric) for metric in metrics or (ERROR, R)]
     return record("p", model, values, kind=kind, metrics=told, summary={"r": 1 - mean}, **changes)
 
@@ -70,7 +71,8 @@ def test_the_same_values_the_other_way_round() -> None:
 def test_ties_and_what_could_be_detected_do_not_depend_on_the_direction() -> None:
     up = {p: 0.5 + 0.01 * i for i, p in enumerate(PATIENTS)}
     tied = {p: v + (0.02 if i % 2 else -0.02) for i, (p, v) in enumerate(up.items())}
-    given = {"a": up, "b": tied, "low": {p: v - 0.2 for p, v in up.items()}}
+    low = {p: v - 0.2 for p, v in up.items()}
+    given = {name: plain_mean(values) for name, values in (("a", up), ("b", tied), ("low", low))}
     more, less = (rank_models(given, seed=0, sign=sign) for sign in (1, -1))
     assert (more.ranks, less.ranks) == ({"a": 1, "b": 1, "low": 3}, {"low": 1, "a": 2, "b": 2})
     assert (more.ties, less.ties) == (((1, ("a", "b")),), ((2, ("a", "b")),))
@@ -79,18 +81,13 @@ def test_ties_and_what_could_be_detected_do_not_depend_on_the_direction() -> Non
     assert less.detectable.difference >= 0
 
 
-def test_resamples_follow_the_direction() -> None:
-    given = {name: (mean, [mean - 0.01, mean, mean + 0.01]) for name, mean in (("low", 0.2), ("high", 0.7))}
-    assert rank_replicates(given).ranks == {"high": 1, "low": 2}
-    assert rank_replicates(given, sign=-1).ranks == {"low": 1, "high": 2}
-    assert ranks([replace(one, per_patient={}, replicates=[one.headline.mean or 0.0] * 5) for one in errors()])[:3] == [
-        ("small", 1), ("middle", 2), ("large", 3),
-    ]  # fmt: skip
-
-
-def test_too_few_resamples_prove_nothing() -> None:
-    assert rank_replicates({"a": (0.9, []), "b": (0.1, [])}).ranks == {"a": 1, "b": 1}
-    assert rank_replicates({"a": (0.9, [0.9]), "b": (0.1, [0.1])}).ranks == {"a": 1, "b": 1}
+def test_pseudo_values_follow_the_direction() -> None:
+    columns = {"patient": PATIENTS, "weight": [0.1] * 10, "stratum": ["0"] * 10}
+    told = [
+        replace(one, per_patient={}, pseudo_values={**columns, "value": list(one.per_patient.values())})
+        for one in errors()
+    ]
+    assert ranks(told)[:3] == [("small", 1), ("middle", 2), ("large", 3)]
 
 
 def test_a_headline_that_only_describes_ranks_nobody() -> None:

@@ -45,15 +45,15 @@ def patches(shift: float, *, n: int = 12, labelled: bool = True) -> list[dict[st
 
 def made(model: str, board: str = BOARD, **changes: Any) -> ScoreRecord:
     psnr = PSNR.get(model, 17.0)
-    per_patient = {f"p{at}": psnr + at for at in range(-2, 3)}
+    per_patient = {f"p{at}": psnr + at for at in range(-4, 5)}
     shown: dict[str, Any] = {
         "kind": KINDS.get(model, "model"),
         "task": "staining",
         "board": board,
         "protocol_title": "Virtual IHC",
-        "headline": Interval(psnr, psnr - 1, psnr + 1, 5),
+        "headline": Interval(psnr, psnr - 1, psnr + 1, 9),
         "summary": {"psnr": psnr, "ssim": 0.5, "h_score_r": 0.42, "h_score_pipeline_r": 0.98},
-        "cohort": {"name": board, "phantom": True, "unit": "patch", "n_slides": 0, "n_patients": 5, "n_cells": 12},
+        "cohort": {"name": board, "phantom": True, "unit": "patch", "n_slides": 0, "n_patients": 9, "n_cells": 12},
         "details": {"h_score": {"h_score_r": 0.42}, "shift_px": 3, "mpp": 1.0, "patches": patches(5.0)},
     }
     return record("ihc4bc", model, per_patient, **(shown | changes))

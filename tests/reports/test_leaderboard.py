@@ -22,7 +22,7 @@ def _warnings(*records: object) -> str:
 
 
 def test_ranks_ties_references_and_skipped_in_order() -> None:
-    patients = [f"p{i}" for i in range(6)]
+    patients = [f"p{i}" for i in range(10)]
     best = {p: 0.5 + 0.01 * i for i, p in enumerate(patients)}
     # The same mean difference with both signs: the paired interval holds zero.
     tied = {p: v + (0.02 if i % 2 else -0.02) for i, (p, v) in enumerate(best.items())}
@@ -88,8 +88,8 @@ def test_banner_says_what_ranks_do_not_say(phantom: bool, source: str, said: str
 
 def test_few_patients_and_unknown_patients_are_warned_of() -> None:
     assert "Only 2 patients" in _warnings(record())
-    five = {f"p{i}": 0.1 * i for i in range(5)}
-    assert "Only" not in _warnings(record(per_patient=five))
+    assert "fewer than 6 can tell no two models apart" in _warnings(record(per_patient=dict.fromkeys("abcde", 0.1)))
+    assert "Only" not in _warnings(record(per_patient=dict.fromkeys("abcdef", 0.1)))
     unknown = {**synthetic.COHORT, "n_unknown_patients": 2}
     assert "2 slides have no known patient" in _warnings(record(cohort=unknown))
 

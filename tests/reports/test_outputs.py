@@ -71,8 +71,8 @@ Protocol `intra_patient` version 1 · profile mini · cohort phantom-mini, simul
 > **Warning:** 1 of 1 models started from random weights, and the cohort is a phantom (simulated tissue): these ranks \
 say nothing about the published models. They show that the suite itself works.
 
-> **Warning:** Only 2 patients: intervals from fewer than 5 patients are too narrow to be trusted, and a tie or a \
-difference proves little.
+> **Warning:** Only 2 patients: fewer than 6 can tell no two models apart, however far apart their means are, so every \
+model has rank 1.
 
 |    Rank | Model   |   Pearson r |         95 % CI |   Patients |   ARI |   Published | Verdict   | Weights   |
 |--------:|:--------|------------:|----------------:|-----------:|------:|------------:|:----------|:----------|
@@ -80,6 +80,9 @@ difference proves little.
 | control | mean    |       0.000 |  0.000 to 0.000 |          2 |   n/a |         n/a | n/a       | none      |
 
 Controls and the oracle bracket the scale; they have no rank.
+
+- Fewer than 6 patients, or than 10 in each fold of a score by folds, can tell no two models apart: every rank is \
+shared.
 
 ### Skipped
 

@@ -23,7 +23,7 @@ from tests.reports.synthetic import PUBLISHED, folder_of, maps, record, sealed, 
 from tests.reports.test_ihc_reports import made as stained
 from tests.reports.test_ihc_reports import samples
 
-PATIENTS = [f"p{i}" for i in range(6)]
+PATIENTS = [f"p{i}" for i in range(10)]
 
 
 def seeded(model: str, *means: float | None, first: int = 0) -> list[ScoreRecord]:
@@ -49,8 +49,8 @@ def test_one_row_a_model_with_the_spread_of_its_seeds() -> None:
         ("many", 0, pytest.approx(0.4)), ("once", 0, pytest.approx(0.3)),
     ]  # fmt: skip
     assert found.rows[0].spread == pytest.approx((0.5, 0.1)), "n - 1 in the denominator"
-    assert column(found, "seeds") == ["0.500 ± 0.100 (3)", "n/a"]
-    assert "0.500 ± 0.100 (3)" in markdown([found], [])
+    assert column(found, "seeds") == ["0.500 ± 0.100 (3, 100 %)", "n/a"]
+    assert "0.500 ± 0.100 (3, 100 %)" in markdown([found], [])
     first, second = csv.DictReader(boards_csv([found]).splitlines())
     assert [float(first[key]) for key in ("n_seeds", "seed_mean", "seed_sd")] == pytest.approx([3, 0.5, 0.1])
     assert (second["n_seeds"], second["seed_mean"], second["seed_sd"]) == ("1", "", "")
@@ -62,7 +62,7 @@ def test_the_row_is_the_run_s_own_seed_whatever_its_number() -> None:
     """``seeds: [2, 0, 1]``: splits, controls and submissions have seed 2, and so has the row that is ranked."""
     records = [*seeded("a", 0.9, 0.9, 0.1), *seeded("b", 0.5, first=2), *seeded("mean", 0.0, first=2)]
     found = board(*records, seed=2)
-    assert [(row.model, row.seed, row.rank) for row in found.rows] == [("b", 2, 1), ("a", 2, 2), ("mean", 2, 3)]
+    assert [(row.model, row.seed, row.rank) for row in found.rows] == [("b", 2, 1), ("a", 2, 1), ("mean", 2, 2)]
     assert found.rows[1].spread == pytest.approx((1.9 / 3, 0.461880), abs=1e-6)
     assert [one.seed for one in first_seeds(records, 2)] == [2, 2, 2]
     assert [one.seed for one in first_seeds(records, 7)] == [0, 2, 2], "the lowest where the run's own is not there"
@@ -74,7 +74,7 @@ def test_one_seed_shows_no_column() -> None:
 
 def test_an_undefined_seed_is_not_counted() -> None:
     found = board(*seeded("a", 0.4, None, 0.6))
-    assert column(found, "seeds") == ["0.500 ± 0.141 (2)"]
+    assert column(found, "seeds") == ["0.500 ± 0.141 (2, 100 %)"]
     assert next(csv.DictReader(boards_csv([found]).splitlines()))["n_seeds"] == "2"
     skipped = replace(seeded("a", None, first=1)[0], status="skipped", reason="why")
     assert board(*seeded("a", 0.4), skipped).rows[0].seeds == ((0, pytest.approx(0.4)),)

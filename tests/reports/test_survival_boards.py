@@ -15,10 +15,9 @@ from protocols.records import Interval, ScoreRecord
 from protocols.registry import load_task
 from reports.claims import Status, answers, claims_of
 from reports.leaderboard import build_leaderboards
-from reports.ranking import rank_replicates
 from reports.tables import p_value, tie_lines
 from reports.write import write_reports
-from tests.reports.synthetic import record, sealed, write
+from tests.reports.synthetic import pseudo_values, record, sealed, write
 
 CARD_CLAIMS: list[dict[str, object]] = [
     {"metric": "harrell_mean", "words": "C-index", "board": "brca", "value": 0.58, "spread": 0.069},
@@ -47,7 +46,7 @@ def survival(model: str, board: str, mean: float, shift: float = 0.0, **more: ob
         per_patient={},
         per_gene=[],
         headline=Interval(mean, mean - 0.05, mean + 0.05, 60),
-        replicates=(mean + shift + rng.normal(0, 0.02, 200)).tolist(),
+        pseudo_values=pseudo_values(mean + shift + rng.normal(0, 0.02, 60)),
         summary={"harrell_sd": 0.03, "uno_mean": mean - 0.01, "logrank_p": 2e-5},
         details=CURVES,
         cohort={"name": board, "phantom": True, "unit": "patient", "n_patients": 60, "n_events": 24, "n_slides": 0},
@@ -57,26 +56,6 @@ def survival(model: str, board: str, mean: float, shift: float = 0.0, **more: ob
         },
         **more,  # type: ignore[arg-type]
     )
-
-
-def test_paired_resamples_rank_and_tie() -> None:
-    rng = np.random.default_rng(1)
-    common = rng.normal(0, 0.05, 500)
-    ranking = rank_replicates(
-        {
-            "best": (0.70, (0.70 + common).tolist()),
-            "close": (0.695, (0.695 + common + rng.normal(0, 0.02, 500)).tolist()),
-            "worse": (0.60, (0.60 + common + rng.normal(0, 0.01, 500)).tolist()),
-        }
-    )
-    assert ranking.ranks == {"best": 1, "close": 1, "worse": 3}
-    assert ranking.ties == ((1, ("best", "close")),)
-    assert ranking.detectable is not None
-    assert ranking.detectable.difference == pytest.approx(2.8 * 0.02, rel=0.15)
-
-
-def test_unpaired_numbers_of_resamples_are_no_evidence() -> None:
-    assert rank_replicates({"a": (0.9, [0.9] * 10), "b": (0.1, [0.1] * 9)}).ranks == {"a": 1, "b": 1}
 
 
 def test_a_board_a_cohort_the_average_first() -> None:

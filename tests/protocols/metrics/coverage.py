@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from protocols.metrics.concordance import FoldOutcome
 from protocols.metrics.concordance_influence import LEAST_PATIENTS, mean_concordance
 from protocols.metrics.correlation_influence import LEAST_IN_FOLD, mean_correlation
-from protocols.metrics.intervals import FISHER, LOGIT, fold_interval, mean_interval
+from protocols.metrics.intervals import FISHER, UNIT, fold_interval, mean_interval
 from protocols.metrics.patient_values import PatientValues, plain_mean
 from protocols.records import Interval
 
@@ -105,7 +105,7 @@ def true_concordance(rng: Rng, r: float, censoring: float) -> float:
 
 def interval_of_survival(rng: Rng, n: int, folds: int, r: float, censoring: float) -> Interval | None:
     values = survival_values(rng, n, folds, r, censoring)
-    return fold_interval(values[0], LOGIT, least=LEAST_PATIENTS) if values else None
+    return fold_interval(values[0], UNIT, least=LEAST_PATIENTS) if values else None
 
 
 def equal_scores(rng: Rng, n: int, models: int = MODELS) -> dict[str, PatientValues]:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from baselines.registry import load_model_class
-from protocols.metrics.concordance import FoldOutcome, harrell_replicates
+from protocols.metrics.concordance import FoldOutcome
+from protocols.metrics.concordance_influence import LEAST_PATIENTS, mean_concordance
+from protocols.metrics.intervals import UNIT, fold_interval
 from protocols.phantom.tcga_patients import censoring_scale, follow_up
 from protocols.phantom.tcga_settings import MINI_TCGA
 from protocols.records import AVERAGE, ScoreRecord
@@ -114,11 +116,16 @@ def test_without_an_effect_nothing_is_found(config: Config, model: str) -> None:
     made = run_inputs(run)["survival", LARGEST, encoder, config.seed].features() if encoder else None
     bags = Bags(question.cohort, encoder, made.embeddings[TILES]) if encoder and made else None
     views = PatientViews(store, config.settings(*entry.parts), bags, None)
-    outcomes = []
+    outcomes = {}
     for fold in question.split.folds:
         fitted = model_class()
         fitted.fit(views.training(fold.train))
         risk = fitted.predict(views.inputs(fold.test)).risk
-        outcomes.append(FoldOutcome(fold.name, store.time[fold.test], store.event[fold.test], risk))
-    low, high = np.percentile(harrell_replicates(outcomes, seed=config.seed), (0.15, 99.85))
-    assert low <= 0.5 <= high
+        outcome = FoldOutcome(fold.name, store.time[fold.test], store.event[fold.test], risk)
+        outcomes[fold.name] = ([store.patients[row] for row in fold.test], outcome)
+    values = mean_concordance(outcomes)
+    assert values is not None
+    found = fold_interval(values, UNIT, least=LEAST_PATIENTS, level=0.997)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= 0.5 <= found.high

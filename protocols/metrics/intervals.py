@@ -59,7 +59,9 @@ def mean_interval(values: Mapping[str, float]) -> Interval:
     return Interval(mean, mean - half, mean + half, n)
 
 
-def fold_interval(values: PatientValues, scale: Scale, *, least: int, least_in_fold: int = 2) -> Interval:
+def fold_interval(
+    values: PatientValues, scale: Scale, *, least: int, least_in_fold: int = 2, level: float = LEVEL
+) -> Interval:
     """The weighted sum of pseudo-values, with t bounds on ``scale``.
 
     None below ``least`` patients in all or ``least_in_fold`` in a fold, and at the ends of the scale (a perfect score).
@@ -72,7 +74,7 @@ def fold_interval(values: PatientValues, scale: Scale, *, least: int, least_in_f
         return Interval(mean, None, None, n, f"{n} of the {least} patients that an interval needs")
     if not scale.low < mean < scale.high:
         return Interval(mean, None, None, n, "at the end of its scale")
-    half = t_quantile(LEVEL, degrees(values)) * standard_error(values) * scale.slope(mean)
+    half = t_quantile(level, degrees(values)) * standard_error(values) * scale.slope(mean)
     middle = scale.there(mean)
     return Interval(mean, scale.back(middle - half), scale.back(middle + half), n)
 

@@ -113,7 +113,7 @@ def compare_all(models: Mapping[str, PatientValues], seed: int, noise: Mapping[s
     shrink = np.sqrt(np.divide(variance, variance + added, out=np.ones_like(variance), where=variance + added > 0))
     observed = np.where(real, np.abs(total) / np.where(real, length, 1.0), 0.0) * shrink
     p, critical = _adjusted(unit, observed, seed)
-    p = np.where([telling(models[a]) and telling(models[b]) for a, b in listed], p, 1.0)
+    p = np.where([_fair(models[a]) and _fair(models[b]) for a, b in listed], p, 1.0)
     common = [len(set(models[a].patient) & set(models[b].patient)) for a, b in listed]
     found = []
     for place, (a, b) in enumerate(listed):
@@ -126,8 +126,12 @@ def compare_all(models: Mapping[str, PatientValues], seed: int, noise: Mapping[s
 
 def telling(values: PatientValues) -> bool:
     """Whether these patients are enough to tell a model from any other."""
+    return len(values) >= TELLING and _fair(values)
+
+
+def _fair(values: PatientValues) -> bool:
     sizes = values.sizes()
-    return len(values) >= TELLING and (len(sizes) == 1 or min(sizes.values()) >= LEAST_IN_FOLD)
+    return len(sizes) <= 1 or min(sizes.values()) >= LEAST_IN_FOLD
 
 
 def _contributions(a: PatientValues, b: PatientValues, patients: list[str]) -> Float:

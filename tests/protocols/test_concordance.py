@@ -11,9 +11,7 @@ from sksurv.metrics import concordance_index_censored, concordance_index_ipcw
 from protocols.errors import UserError
 from protocols.metrics.concordance import (
     TIED,
-    FoldOutcome,
     harrell,
-    harrell_replicates,
     outcome,
     truncation_time,
     uno,
@@ -212,31 +210,3 @@ def test_uno_with_training_follow_up_of_one_kind_only() -> None:
     censored = uno(train_time, np.zeros(61, bool), time, event, risk, tau=inside)[0]
     assert censored is not None
     assert censored != pytest.approx(uncensored, abs=1e-3)
-
-
-def test_replicates_of_large_folds_to_first_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    folds = [FoldOutcome("a", *cohort(600, 1, ties=True)), FoldOutcome("b", *cohort(600, 2, ties=False))]
-    exact = harrell_replicates(folds, 3, 200)
-    monkeypatch.setattr("protocols.metrics.concordance.PAIRS_AT_ONCE", 10)
-    monkeypatch.setattr("protocols.metrics.concordance.COUNTED_ANEW", 10)
-    first_order = harrell_replicates(folds, 3, 200)
-    assert not np.array_equal(first_order, exact)
-    assert np.corrcoef(first_order, exact)[0, 1] > 0.995
-    assert np.std(first_order) == pytest.approx(np.std(exact), rel=0.03)
-    assert np.abs(first_order - exact).max() < 0.3 * np.std(exact)
-
-
-def test_replicates_leave_out_a_fold_without_a_pair() -> None:
-    fine = FoldOutcome("fine", *cohort(40, 6, ties=False))
-    time, _, risk = cohort(40, 7, ties=False)
-    empty = FoldOutcome("empty", time, np.zeros(40, bool), risk)
-    np.testing.assert_array_equal(harrell_replicates([fine, empty], 0, 20), harrell_replicates([fine], 0, 20))
-    assert np.isnan(harrell_replicates([empty], 0, 20)).all()
-
-
-def test_replicates_depend_on_seed_and_fold_name() -> None:
-    data = cohort(50, 8, ties=False)
-    first = harrell_replicates([FoldOutcome("0", *data)], 0, 30)
-    np.testing.assert_array_equal(first, harrell_replicates([FoldOutcome("0", *data)], 0, 30))
-    assert not np.array_equal(first, harrell_replicates([FoldOutcome("0", *data)], 1, 30))
-    assert not np.array_equal(first, harrell_replicates([FoldOutcome("1", *data)], 0, 30))

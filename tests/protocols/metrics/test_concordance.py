@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from sksurv.metrics import concordance_index_censored, concordance_index_ipcw
 
 from protocols.metrics.concordance import (
-    FoldOutcome,
     harrell,
-    harrell_replicates,
     outcome,
     pair_counts,
     uno,
@@ -126,24 +124,6 @@ def test_equal_weights_are_harrell() -> None:
     assert weighted_concordance(counts, np.full(len(counts.row), 0.3)) == pytest.approx(
         harrell(time, event, risk).value
     )
-
-
-def test_replicates_are_the_c_index_of_resampled_patients(monkeypatch: pytest.MonkeyPatch) -> None:
-    folds = [FoldOutcome(str(k), *cohort(30, k)) for k in range(3)]
-    by_matrix = harrell_replicates(folds, seed=1, resamples=300)
-    monkeypatch.setattr("protocols.metrics.concordance.PAIRS_AT_ONCE", 10)  # the way of large folds: pair by pair
-    by_counting = harrell_replicates(folds, seed=1, resamples=300)
-    np.testing.assert_allclose(by_matrix, by_counting, atol=1e-12)
-    whole = np.mean([harrell(f.time, f.event, f.risk).value for f in folds])
-    assert np.std(by_matrix) > 0
-    assert abs(by_matrix.mean() - whole) < 0.02
-
-
-def test_replicates_draw_the_same_patients_for_every_model() -> None:
-    time, event, risk = cohort(50, 5, ties=False)
-    a = harrell_replicates([FoldOutcome("0", time, event, risk)], seed=1, resamples=50)
-    b = harrell_replicates([FoldOutcome("0", time, event, -risk)], seed=1, resamples=50)
-    assert np.corrcoef(a, b)[0, 1] < -0.99  # a patient drawn twice is tied with itself, hence not exactly -1
 
 
 def test_past_printed_c1_rewards_the_wrong_order() -> None:

@@ -15,10 +15,8 @@ from protocols.errors import UserError
 from protocols.metrics.image_shifts import psnr_shift_tolerant, ssim_shift_tolerant
 from protocols.metrics.image_similarity import (
     PSNR_CAP_DB,
-    by_patient,
     image_similarity,
     mean_squared_error,
-    over_patients,
     psnr,
     ssim,
     ssim_global,
@@ -205,15 +203,6 @@ def test_tolerance_may_lie_below_the_score_of_the_whole_image() -> None:
     assert psnr_shift_tolerant(predicted, truth, 3).value[0] < psnr(predicted, truth)[0]
 
 
-def test_patients_weigh_alike() -> None:
-    values, patients = [1.0, 3.0, 10.0], ["b", "b", "a"]
-    assert by_patient(values, patients) == {"a": 10.0, "b": 2.0}
-    interval = over_patients(values, patients, seed=0, resamples=200)
-    assert interval.mean == 6.0
-    assert interval.n_patients == 2
-    assert (interval.low, interval.high) == (2.0, 10.0)
-
-
 @pytest.mark.parametrize(
     ("predicted", "truth", "says"),
     [
@@ -238,8 +227,6 @@ def test_wrong_settings_get_one_line() -> None:
         ssim(a, b, window="gausian")
     with pytest.raises(UserError, match="take a smaller shift"):
         ssim_shift_tolerant(a, b, 8)
-    with pytest.raises(UserError, match="one finite value"):
-        by_patient([1.0, float("nan")], ["a", "a"])
 
 
 SECTIONS = ("Ki67-7", "proSPC-4", "CD31-3", "Cc10-5")

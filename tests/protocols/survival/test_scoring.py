@@ -44,7 +44,7 @@ def folds() -> list[ScoredFold]:
 
 @pytest.fixture(scope="module")
 def scores(folds: list[ScoredFold]) -> SurvivalScores:
-    return score_folds(folds, seed=1, resamples=200)
+    return score_folds(folds)
 
 
 def test_summary_is_of_the_folds(folds: list[ScoredFold], scores: SurvivalScores) -> None:
@@ -62,9 +62,11 @@ def test_summary_is_of_the_folds(folds: list[ScoredFold], scores: SurvivalScores
 
 
 def test_record_is_json_without_nan_and_has_what_reports_read(scores: SurvivalScores) -> None:
-    parts = (scores.survival, scores.summary, scores.counts, scores.replicates)
+    assert scores.values is not None
+    parts = (scores.survival, scores.summary, scores.counts, scores.values.to_dict())
     assert json.loads(json.dumps(parts, allow_nan=False))
-    assert len(scores.replicates) == 200
+    assert scores.values.sizes() == {"a": 40, "b": 40, "c": 40}
+    assert scores.values.mean == pytest.approx(scores.headline.mean)
     rows = scores.survival["folds"]
     assert [row["fold"] for row in rows] == ["a", "b", "c"]
     assert {"fold", "n", "events", "harrell", "uno", "tau", "brier", "auc"} <= set(rows[0])
@@ -79,24 +81,26 @@ def test_record_is_json_without_nan_and_has_what_reports_read(scores: SurvivalSc
 
 def test_the_scale_of_a_folds_model_enters_only_what_is_pooled(folds: list[ScoredFold]) -> None:
     shifted = [dataclasses.replace(f, risk=10 * f.risk + 100 * place) for place, f in enumerate(folds)]
-    plain, moved = score_folds(folds, seed=1, resamples=50), score_folds(shifted, seed=1, resamples=50)
+    plain, moved = score_folds(folds), score_folds(shifted)
     pooled = {"harrell_pooled", "uno_pooled"}
     for key in SUMMARY - pooled:
         assert moved.summary[key] == pytest.approx(plain.summary[key], abs=1e-12), key
     for key in pooled:
         assert moved.summary[key] < plain.summary[key] - 0.05
     assert moved.survival["logrank_p_pooled"] > plain.survival["logrank_p_pooled"]
-    assert moved.replicates == plain.replicates
+    np.testing.assert_allclose(value(moved), value(plain), atol=1e-12)
 
 
-def test_models_are_paired_by_their_resamples(folds: list[ScoredFold], scores: SurvivalScores) -> None:
+def test_models_are_paired_by_patient(folds: list[ScoredFold], scores: SurvivalScores) -> None:
     noise = np.random.default_rng(0)
     worse = [dataclasses.replace(f, risk=f.risk + noise.normal(size=len(f.risk)) * 0.2) for f in folds]
-    other = score_folds(worse, seed=1, resamples=200)
-    paired = np.subtract(scores.replicates, other.replicates)
-    assert paired.std() < 0.6 * np.hypot(np.std(scores.replicates), np.std(other.replicates))
-    assert score_folds(folds, seed=1, resamples=200).replicates == scores.replicates
-    assert score_folds(folds, seed=2, resamples=200).replicates != scores.replicates
+    other = score_folds(worse)
+    assert (value(scores) - value(other)).std() < 0.6 * np.hypot(value(scores).std(), value(other).std())
+
+
+def value(scores: SurvivalScores) -> np.ndarray:
+    assert scores.values is not None
+    return scores.values.value
 
 
 @given(st.integers(0, 1000))
@@ -105,26 +109,26 @@ def test_the_order_of_patients_does_not_matter(seed: int) -> None:
     mixed = np.random.default_rng(seed).permutation(len(one.risk))
     names = ("patient", "time", "event", "risk")
     other = dataclasses.replace(one, **{name: getattr(one, name)[mixed] for name in names})
-    first, second = (score_folds([f], seed=0, resamples=2).summary for f in (one, other))
+    first, second = (score_folds([f]).summary for f in (one, other))
     assert first == {key: None if value is None else pytest.approx(value, abs=1e-9) for key, value in second.items()}
 
 
 def test_constant_risk_is_one_half_and_counted() -> None:
     constant = [fold("a", risk=np.full(40, 7.0)), fold("b", risk=np.full(40, -3.0)), fold("c")]
-    found = score_folds(constant, seed=0, resamples=20)
+    found = score_folds(constant)
     assert [row["harrell"] for row in found.survival["folds"]][:2] == [0.5, 0.5]
     assert found.counts["constant_risk_folds"] == 2
-    every = score_folds(constant[:2], seed=0, resamples=20)
-    assert (every.headline.mean, every.headline.low, every.headline.high) == (0.5, 0.5, 0.5)
+    every = score_folds(constant[:2])
+    assert (every.headline.mean, every.headline.low, every.headline.high) == pytest.approx((0.5, 0.5, 0.5))
     assert every.summary["logrank_p"] is None
     assert every.survival["curves"] == []
 
 
 def test_folds_without_a_comparable_pair_are_left_out_and_counted() -> None:
     empty = fold("b", event=np.zeros(40, bool))
-    with_it, without = (score_folds(part, seed=0, resamples=20) for part in ([fold("a"), empty], [fold("a")]))
+    with_it, without = (score_folds(part) for part in ([fold("a"), empty], [fold("a")]))
     assert with_it.headline.mean == without.headline.mean
-    assert with_it.replicates == without.replicates
+    np.testing.assert_array_equal(value(with_it), value(without))
     assert with_it.counts["undefined_folds"] == 1
     row = with_it.survival["folds"][1]
     assert row["harrell"] is row["uno"] is row["auc"] is None
@@ -132,9 +136,9 @@ def test_folds_without_a_comparable_pair_are_left_out_and_counted() -> None:
 
 
 def test_all_censored_is_no_score_and_no_crash() -> None:
-    found = score_folds([with_curves(fold("a", event=np.zeros(40, bool)))], seed=0, resamples=20)
+    found = score_folds([with_curves(fold("a", event=np.zeros(40, bool)))])
     assert found.headline.mean is found.headline.low is None
-    assert found.replicates == []
+    assert (found.values, found.headline.reason) == (None, "no comparable pair")
     assert all(value is None for value in found.summary.values())
 
 
@@ -152,13 +156,13 @@ def test_all_censored_is_no_score_and_no_crash() -> None:
     ids=["one event", "training censored", "training uncensored", "short training", "one time", "late", "zero"],
 )
 def test_odd_follow_up_is_scored_or_none(changed: dict[str, Any]) -> None:
-    found = score_folds([with_curves(fold("a", **changed))], seed=0, resamples=20)
-    json.dumps([found.summary, found.survival, found.replicates], allow_nan=False)
+    found = score_folds([with_curves(fold("a", **changed))])
+    json.dumps([found.summary, found.survival, dataclasses.asdict(found.headline)], allow_nan=False)
 
 
 def test_long_curves_are_thinned_and_keep_their_ends() -> None:
     large = fold("a", n=3000)
-    found = score_folds([large], seed=0, resamples=2)
+    found = score_folds([large])
     for curve in found.survival["curves"]:
         assert len(curve["time"]) <= CURVE_POINTS
         assert (curve["time"][0], curve["survival"][0]) == (0.0, 1.0)
@@ -166,11 +170,12 @@ def test_long_curves_are_thinned_and_keep_their_ends() -> None:
 
 
 def test_average_is_of_cohorts(folds: list[ScoredFold], scores: SurvivalScores) -> None:
-    other = score_folds([fold("x", seed=5), fold("y", seed=5)], seed=1, resamples=200)
+    other = score_folds([fold("x", seed=5), fold("y", seed=5)])
     both = average_scores({"one": scores, "two": other})
     assert both.headline.mean == pytest.approx((scores.headline.mean + other.headline.mean) / 2)
-    np.testing.assert_allclose(both.replicates, np.mean([scores.replicates, other.replicates], axis=0))
-    assert np.std(both.replicates) < max(np.std(scores.replicates), np.std(other.replicates))
+    assert both.values is not None
+    assert both.values.mean == pytest.approx(both.headline.mean)
+    assert (both.headline.high - both.headline.low) < (other.headline.high - other.headline.low)
     assert both.counts["patients"] == both.headline.n_patients == 200
     assert both.summary["uno_mean"] == pytest.approx((scores.summary["uno_mean"] + other.summary["uno_mean"]) / 2)
     assert both.summary["brier_integrated"] is None  # the second cohort has no curves
@@ -208,14 +213,14 @@ TIMES, FALLING = np.array([1.0, 2.0]), np.tile([0.9, 0.5], (40, 1))
 )
 def test_what_cannot_be_scored_is_refused_in_one_line(changed: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said) as refused:
-        score_folds([fold("a", **changed)], seed=0, resamples=2)
+        score_folds([fold("a", **changed)])
     assert "\n" not in str(refused.value)
 
 
 def test_patients_and_names_of_two_folds_are_refused() -> None:
     with pytest.raises(UserError, match="two folds of one name"):
-        score_folds([fold("a"), fold("a")], seed=0)
+        score_folds([fold("a"), fold("a")])
     with pytest.raises(UserError, match="a-0 is tested twice, first in fold a"):
-        score_folds([fold("a"), fold("b", patient=fold("a").patient)], seed=0)
+        score_folds([fold("a"), fold("b", patient=fold("a").patient)])
     with pytest.raises(UserError, match="no fold"):
-        score_folds([], seed=0)
+        score_folds([])

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cell_fraction.answers import fold_file, read
-from protocols.metrics.bootstrap import patient_bootstrap
+from protocols.metrics.intervals import mean_interval
 from protocols.records import UNITS_FILE
 from protocols.task import Question, Scored
 
@@ -18,7 +18,7 @@ def score(question: Question, answers: Path) -> Scored:
     units = table.merge(told.rename(columns={"fraction": "told"}), on="slide", validate="one_to_one")
     units["error"] = (units["told"] - units["fraction"]).abs()
     a_patient = {str(patient): float(error) for patient, error in units.groupby("patient")["error"].mean().items()}
-    headline = patient_bootstrap(a_patient, question.seed)
+    headline = mean_interval(a_patient)
     flat = units["told"].std() < 1e-9
     pearson = None if flat else float(np.corrcoef(units["told"], units["fraction"])[0, 1])
     summary = {"error": headline.mean, "pearson": pearson}

@@ -13,11 +13,23 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from protocols.metrics.concordance import FoldOutcome, pairs_of_each
+from protocols.metrics.intervals import UNIT, fold_interval
 from protocols.metrics.pair_counts import Float
 from protocols.metrics.patient_values import PatientValues, mean_over_folds
+from protocols.records import Interval
 
 LEAST_PATIENTS, LEAST_EVENTS = 30, 10
 """Of all folds together, below which no interval covers."""
+
+
+def concordance_interval(values: PatientValues | None, events: int) -> Interval:
+    """Of the mean over folds (or over cohorts of folds); ``events`` among all of its patients."""
+    if values is None:
+        return Interval(None, None, None, 0, "no comparable pair")
+    if events < LEAST_EVENTS:
+        reason = f"{events} of the {LEAST_EVENTS} events that an interval needs"
+        return Interval(values.mean, None, None, len(values), reason)
+    return fold_interval(values, UNIT, least=LEAST_PATIENTS)
 
 
 def mean_concordance(folds: Mapping[str, tuple[Sequence[str], FoldOutcome]]) -> PatientValues | None:

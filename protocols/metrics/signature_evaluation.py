@@ -14,9 +14,8 @@ import numpy as np
 
 from protocols.errors import UserError, look_up
 from protocols.metrics.concordance import TIED, Bool, Float, FoldOutcome, Int, harrell
-from protocols.metrics.concordance_influence import LEAST_EVENTS, LEAST_PATIENTS, mean_concordance
+from protocols.metrics.concordance_influence import concordance_interval, mean_concordance
 from protocols.metrics.cox import HazardRatio, centred, cox_hazard_ratios, design
-from protocols.metrics.intervals import UNIT, fold_interval
 from protocols.metrics.lasso_cox import refused
 from protocols.metrics.prognostic_signature import OutOfFold, Signature
 from protocols.metrics.survival_curves import KaplanMeier, at_risk, high_risk, kaplan_meier, logrank_p, risk_table_times
@@ -252,7 +251,5 @@ def _attempt(
 
 def _interval(folds: Sequence[FoldOutcome]) -> tuple[float | None, float | None]:
     values = mean_concordance({one.name: ([f"{one.name}/{row}" for row in range(len(one.time))], one) for one in folds})
-    if values is None or sum(int(one.event.sum()) for one in folds) < LEAST_EVENTS:
-        return None, None
-    found = fold_interval(values, UNIT, least=LEAST_PATIENTS)
+    found = concordance_interval(values, sum(int(one.event.sum()) for one in folds))
     return found.low, found.high

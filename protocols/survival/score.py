@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from protocols.errors import UserError
 from protocols.metrics.concordance import FoldOutcome, harrell, uno, why_uno_is_undefined
-from protocols.metrics.concordance_influence import LEAST_EVENTS, LEAST_PATIENTS, mean_concordance
-from protocols.metrics.intervals import UNIT, fold_interval
+from protocols.metrics.concordance_influence import concordance_interval, mean_concordance
 from protocols.metrics.past_concordance import printed_c1, printed_c2
 from protocols.metrics.patient_values import PatientValues, mean_over_cohorts
 from protocols.metrics.survival_curves import (
@@ -202,11 +201,7 @@ def _units(folds: Sequence[ScoredFold]) -> pd.DataFrame:
 
 
 def _interval(mean: float | None, values: PatientValues | None, n: int, events: int) -> Interval:
-    if mean is None or values is None:
-        return Interval(mean, None, None, n, "no comparable pair")
-    if events < LEAST_EVENTS:
-        return Interval(mean, None, None, n, f"{events} of the {LEAST_EVENTS} events that an interval needs")
-    found = fold_interval(values, UNIT, least=LEAST_PATIENTS)
+    found = concordance_interval(values, events)
     return Interval(mean, found.low, found.high, n, found.reason)
 
 

@@ -99,7 +99,7 @@ def test_the_average_of_one_cohort_is_that_cohort(run: Run) -> None:
     for model in MODELS:
         mean, one = record(model, AVERAGE), record(model, "phantom_brca")
         assert (mean.counts, mean.pseudo_values["value"]) == (one.counts, one.pseudo_values["value"])
-    assert (mean.headline.mean, mean.headline.low) == pytest.approx((one.headline.mean, one.headline.low))
+        assert (mean.headline.mean, mean.headline.low) == pytest.approx((one.headline.mean, one.headline.low))
         assert mean.summary == {**one.summary, "logrank_p": None}  # groups of several cohorts are no one test
         assert mean.details == {"cohorts": {"phantom_brca": one.headline.mean}}
     units = pd.read_parquet(score_folder(PROTOCOL, AVERAGE, "kaplan_meier", 0) / UNITS_FILE)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.metrics.concordance import FoldOutcome
-from protocols.metrics.concordance_influence import LEAST_PATIENTS, mean_concordance
+from protocols.metrics.concordance_influence import concordance_interval, mean_concordance
 from protocols.metrics.correlation_influence import LEAST_IN_FOLD, mean_correlation
-from protocols.metrics.intervals import FISHER, UNIT, fold_interval, mean_interval
+from protocols.metrics.intervals import FISHER, fold_interval, mean_interval
 from protocols.metrics.patient_values import PatientValues, plain_mean
 from protocols.records import Interval
 
@@ -80,8 +80,10 @@ def follow_up(rng: Rng, n: int, censoring: float) -> tuple[Float, NDArray[np.boo
     return np.minimum(time, censored), time <= censored, hazard
 
 
-def survival_values(rng: Rng, n: int, folds: int, r: float, censoring: float, models: int = 1) -> list[PatientValues]:
-    """Models whose risks correlate with the log hazard by ``r``, and with each other beyond it."""
+def survival_models(
+    rng: Rng, n: int, folds: int, r: float, censoring: float, models: int
+) -> tuple[list[PatientValues], int]:
+    """Models whose risks correlate with the log hazard by ``r``, and with each other beyond it; and the events."""
     parts = [follow_up(rng, n // folds, censoring) for _ in range(folds)]
     shared = [rng.normal(size=n // folds) for _ in range(folds)]
     found = []
@@ -95,17 +97,17 @@ def survival_values(rng: Rng, n: int, folds: int, r: float, censoring: float, mo
         values = mean_concordance(told)
         if values is not None:
             found.append(values)
-    return found
+    return found, sum(int(event.sum()) for _, event, _ in parts)
 
 
 def true_concordance(rng: Rng, r: float, censoring: float) -> float:
     """Of a hundred thousand patients, in folds of two thousand."""
-    return survival_values(rng, 100_000, 50, r, censoring)[0].mean
+    return survival_models(rng, 100_000, 50, r, censoring, 1)[0][0].mean
 
 
-def interval_of_survival(rng: Rng, n: int, folds: int, r: float, censoring: float) -> Interval | None:
-    values = survival_values(rng, n, folds, r, censoring)
-    return fold_interval(values[0], UNIT, least=LEAST_PATIENTS) if values else None
+def interval_of_survival(rng: Rng, n: int, folds: int, r: float, censoring: float) -> Interval:
+    values, events = survival_models(rng, n, folds, r, censoring, 1)
+    return concordance_interval(values[0] if values else None, events)
 
 
 def equal_scores(rng: Rng, n: int, models: int = MODELS) -> dict[str, PatientValues]:
@@ -118,10 +120,11 @@ def as_models(values: list[PatientValues]) -> dict[str, PatientValues]:
     return {f"m{number:02d}": one for number, one in enumerate(values)}
 
 
-def covered(intervals: Iterator[Interval | None], true: float) -> float | None:
-    """Share of the printed intervals that hold ``true``; None if none was printed."""
-    ends = [(one.low, one.high) for one in intervals if one is not None and one.low is not None]
-    return float(np.mean([low <= true <= high for low, high in ends])) if ends else None  # type: ignore[operator]
+def covered(intervals: Iterator[Interval], true: float) -> float | None:
+    """Share of the printed intervals that hold ``true``; None if fewer than half were printed."""
+    ends = [(one.low, one.high) for one in intervals]
+    printed = [(low, high) for low, high in ends if low is not None and high is not None]
+    return float(np.mean([low <= true <= high for low, high in printed])) if len(printed) > len(ends) / 2 else None
 
 
 def repeated(times: int, draw: Callable[..., Any], *given: Any) -> Iterator[Any]:

@@ -24,7 +24,13 @@ PROTOCOL = Protocol(
         Metric(
             "pearson_mean",
             "Pearson r",
-            "Pearson r per gene over a fold's patients, mean over folds and genes",
+            "Pearson r per gene over a fold's patients, without the bias of few patients, mean over folds and genes",
+            nothing=0.0,
+        ),
+        Metric(
+            "pearson_mean_as_published",
+            "r, biased",
+            "the same with plain r, as papers print it: too small by about r (1 - r²) / 2n in folds of n patients",
             nothing=0.0,
         ),
         Metric(

@@ -1,7 +1,9 @@
 """Curves of survival: Kaplan-Meier by risk group, log-rank, numbers at risk, Brier score and time-dependent AUC.
 
 Whatever is undefined is None, never NaN: a log-rank test without an event while both groups are followed, a Brier
-score or an AUC without a grid (no event in training, or no overlap of follow-up) or without a test event.
+score or an AUC without a grid (no event in training, or no overlap of follow-up) or without a test event. These say
+nothing of the model. What a model leaves unanswered (a fold or a patient without curves, NaN) is not left out: it counts
+as the worst answer that there is.
 """
 
 from __future__ import annotations
@@ -130,9 +132,13 @@ def truncated(time: Float, event: Bool, tau: float) -> tuple[Float, Bool]:
 
 
 def integrated_brier(
-    train_time: Float, train_event: Bool, time: Float, event: Bool, times: Float, survival: Float
+    train_time: Float, train_event: Bool, time: Float, event: Bool, times: Float | None, survival: Float | None
 ) -> float | None:
-    """Integrated Brier score over :func:`evaluation_grid` (Graf et al., Statistics in Medicine 1999)."""
+    """Integrated Brier score over :func:`evaluation_grid` (Graf et al., Statistics in Medicine 1999).
+
+    A patient without a curve (a row with NaN; everybody, without ``survival``) counts as surely wrong at every time:
+    alive (1) after the event, dead (0) while still followed.
+    """
     from sksurv.metrics import integrated_brier_score
 
     grid = evaluation_grid(train_time, train_event, time)
@@ -141,9 +147,11 @@ def integrated_brier(
     t, e = truncated(time, event, np.nextafter(train_time.max(), 0))
     if not e.any():
         return None
-    value = integrated_brier_score(
-        outcome(train_event, train_time), outcome(e, t), step_at(times, survival, grid), grid
-    )
+    worst = (event[:, None] & (time[:, None] <= grid)).astype(np.float64)
+    answer = worst
+    if times is not None and survival is not None:
+        answer = np.where(np.isnan(survival).any(axis=1)[:, None], worst, step_at(times, survival, grid))
+    value = integrated_brier_score(outcome(train_event, train_time), outcome(e, t), answer, grid)
     return float(value) if np.isfinite(value) else None
 
 

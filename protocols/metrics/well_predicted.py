@@ -101,10 +101,13 @@ class WellPredicted:
 
 
 class Held(NamedTuple):
-    """How many genes found in one cohort another confirms; ``share`` of those found, None where none was found."""
+    """How many genes found in one cohort another confirms; ``share`` of those found.
+
+    Where none was found the share is 0: a model that calls nothing well predicted has shown nothing that holds.
+    """
 
     confirmed: int
-    share: float | None
+    share: float
 
 
 def benjamini_hochberg(p: Float64Array) -> Float64Array:
@@ -202,4 +205,4 @@ def holds(discovery: WellPredicted, external: WellPredicted) -> Held:
             remedy="take the genes that both cohorts have",
         )
     count = int((discovery.significant & external.significant).sum())
-    return Held(count, count / discovery.count if discovery.count else None)
+    return Held(count, count / discovery.count if discovery.count else 0.0)

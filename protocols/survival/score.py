@@ -88,7 +88,9 @@ class SurvivalScores:
 def score_folds(folds: Sequence[ScoredFold], *, seed: int, resamples: int = RESAMPLES) -> SurvivalScores:
     """Score one cohort; intervals by resampling patients inside each fold."""
     _check(folds)
-    rows = [_fold_row(fold) for fold in folds]
+    # A model that gives curves in some folds has refused them in the others: there they count as the worst.
+    curves = any(fold.survival is not None for fold in folds)
+    rows = [_fold_row(fold, curves) for fold in folds]
     replicates = harrell_replicates([FoldOutcome(f.name, f.time, f.event, f.risk) for f in folds], seed, resamples)
     time, event, risk = (np.concatenate([getattr(fold, name) for fold in folds]) for name in ("time", "event", "risk"))
     risks = [fold.risk for fold in folds]
@@ -157,13 +159,11 @@ def average_scores(by_cohort: Mapping[str, SurvivalScores]) -> SurvivalScores:
     )
 
 
-def _fold_row(fold: ScoredFold) -> dict[str, Any]:
+def _fold_row(fold: ScoredFold, curves: bool) -> dict[str, Any]:
     train, test = (fold.train_time, fold.train_event), (fold.time, fold.event)
     found = harrell(*test, fold.risk)
     uno_c, tau = uno(*train, *test, fold.risk)
-    brier = None
-    if fold.times is not None and fold.survival is not None:
-        brier = integrated_brier(*train, *test, fold.times, fold.survival)
+    brier = integrated_brier(*train, *test, fold.times, fold.survival) if curves else None
     return {
         "fold": fold.name,
         "n": len(fold.time),

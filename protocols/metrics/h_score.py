@@ -10,8 +10,8 @@ A nucleus' class is its mean DAB optical density against the marker's lower boun
 * ``printed_formula`` (PAST, Methods, as printed): the same with percents in place of fractions, 0 to 30,000, unclipped.
 
 A score without nuclei to divide by is undefined: None, with the reason. :func:`tally` counts both that and clipping.
-Where such a score is an *answer* that is held against a label, it counts with :func:`farther_end`: leaving the patch out
-would reward a model for drawing nothing where it is unsure.
+Where such a score is an *answer* that is held against a label, it counts with :func:`farther_end`: leaving the patch
+out would reward a model for drawing nothing where it is unsure.
 """
 
 from __future__ import annotations

@@ -158,7 +158,9 @@ def agree(truth: Values, predicted: Values, untrained: Values | None) -> Agreeme
     if untrained is None:
         nothing = np.zeros_like(r.r)
         twin, between = Correlation(nothing, np.zeros_like(r.constant)), nothing
-        rmse_untrained = np.sqrt(found.products[0, 0] / max(found.units, 1) + found.mean[0] ** 2)
+        rmse_untrained = np.ldexp(
+            np.sqrt(found.products[0, 0] / max(found.units, 1) + found.mean[0] ** 2), found.power[0]
+        )
     else:
         twin, between, rmse_untrained = found.correlation(0, 2), found.correlation(1, 2).r, found.rmse[2]
     return Agreement(found.units, r.r, r.constant, twin.r, twin.constant, between, found.rmse[1], rmse_untrained)

@@ -64,7 +64,8 @@ def test_a_map_without_subtypes_is_not_left_out_of_kappa() -> None:
     predicted = np.where(rng.random(300) < 0.5, truth, rng.integers(0, 4, 300)).astype(np.uint8)
     whole = kappa(truth, predicted)
     hidden = kappa(truth, np.where(predicted == truth, predicted, NO_SUBTYPE).astype(np.uint8))
-    assert whole is not None and hidden is not None
+    assert whole
+    assert hidden
     assert whole[0] == hidden[0] < 0.7  # dropped, the share would be 1
     assert kappa(truth, np.full(300, NO_SUBTYPE, np.uint8)) == (0.0, 0.0)
     # By hand: same .5; chance .5 * .5 of the first subtype and .5 * 0 of the second.
@@ -87,7 +88,8 @@ def test_curves_refused_in_one_fold_count_as_the_worst_there() -> None:
     folds = [survival_fold("0", 0), survival_fold("1", 1)]
     bare = [folds[0], replace(folds[1], times=None, survival=None)]
     whole, part = (score_folds(one, seed=0, resamples=2).summary["brier_integrated"] for one in (folds, bare))
-    assert whole is not None and part is not None
+    assert whole
+    assert part
     assert part > whole + 0.3  # left out, it would be the first fold's alone
     none = [replace(one, times=None, survival=None) for one in folds]
     assert score_folds(none, seed=0, resamples=2).summary["brier_integrated"] is None  # it never gives curves
@@ -100,7 +102,8 @@ def test_the_worst_brier_score_is_that_of_an_answer_always_wrong() -> None:
     grid = np.linspace(0.5, 200, 4000)
     wrong = (fold.event[:, None] & (fold.time[:, None] <= grid)).astype(float)
     assert worst == pytest.approx(integrated_brier(*train, *test, grid, wrong), rel=0.02)
-    assert fold.times is not None and fold.survival is not None
+    assert fold.times is not None
+    assert fold.survival is not None
     one_missing = fold.survival.copy()
     one_missing[7] = np.nan
     given = integrated_brier(*train, *test, fold.times, fold.survival)

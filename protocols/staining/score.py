@@ -38,7 +38,8 @@ Images = Callable[[RowArray], CropArray]
 class ScoredTiles:
     """One fold's test tiles. Readers give rows of the fold: ``predicted``, ``truth`` (the scanned IHC), ``he``, and
     ``registered`` (the IHC on the H&E's own grid; phantoms only). ``patch`` is the patch of each tile; ``reference``
-    maps it to the H-score of its label (absent: none)."""
+    maps it to the H-score of its label (absent: none). ``unanswered``: tiles that a submission declared missing; there
+    ``predicted`` gives the worst image, and their patch has no H-score (None: nothing is missing)."""
 
     name: str
     tile: TextArray
@@ -49,6 +50,12 @@ class ScoredTiles:
     predicted: Images
     registered: Images | None
     reference: dict[str, float]
+    unanswered: NDArray[np.bool_] | None = None
+
+
+def worst_images(truth: CropArray) -> CropArray:
+    """The images ``(n, p, p, 3)`` farthest from these: each value the farther end of its range, 0 or 255."""
+    return np.where(truth < 128, np.uint8(255), np.uint8(0)).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +136,7 @@ def _tiles(fold: ScoredTiles, marker: str, mpp: float, shift_px: int) -> pd.Data
             for side, images in (("predicted", answer), ("truth", truth)):
                 counts = np.array([_classes(image, marker, mpp) for image in images])
                 columns |= {f"{side}_{k}": counts[:, k] for k in range(4)}
+        columns["unanswered"] = np.zeros(len(rows), dtype=bool) if fold.unanswered is None else fold.unanswered[rows]
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
@@ -157,6 +165,8 @@ def _patches(units: pd.DataFrame, folds: Sequence[ScoredTiles]) -> pd.DataFrame:
             row[f"h_{side}"] = np.nan
             if f"{side}_0" in part.columns:
                 row[f"h_{side}"] = _from_counts([int(part[f"{side}_{k}"].sum()) for k in range(4)])
+        if part["unanswered"].any():
+            row["h_predicted"] = np.nan  # the patch has not been answered whole
         rows.append(row)
     return pd.DataFrame(rows)
 

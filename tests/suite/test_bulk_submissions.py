@@ -309,7 +309,8 @@ def test_maps_are_scored_on_every_section(run: Run) -> None:
         (lambda t: pd.concat([t, t[:1]]), "a tile twice"),
         (lambda t: pd.concat([t, t[:1].assign(row=77)]), "1 tiles are not asked for, first row 77, column"),
         (lambda t: t[["section", "row", "column"]], "no column 'G"),
-        (lambda t: t.assign(**dict.fromkeys(GENES, np.nan)), "a value is not finite"),
+        (lambda t: t.assign(**dict.fromkeys(GENES, np.nan)), "every unit is declared missing"),
+        (lambda t: t.assign(**dict.fromkeys(GENES, np.inf)), "a value is not finite"),
         (lambda t: t.assign(**dict.fromkeys(GENES, "x")), "is not numeric"),
     ],
 )

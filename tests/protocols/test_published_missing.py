@@ -1,7 +1,7 @@
 """Patch-GCN's published risks, scored again: patients that its evaluation never answered, and what they do to a board.
 
 Its loop leaves a row of zeros for a patient with more than 100,000 patches, so each becomes an event at month 0 with
-risk 0, the highest there is. The tables at hand lack those patients (two of BLCA, seven of LUAD, of two of the five models).
+risk 0, the highest there is. Two of the five models lack those patients at hand: two of BLCA, seven of LUAD.
 """
 
 from __future__ import annotations

@@ -81,6 +81,11 @@ def hole(values: NDArray[Any], names: Sequence[str], declared: Collection[str]) 
     return (int(found[0][0]), int(found[0][1])) if len(found) else None
 
 
+def unanswered(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Units ``(n,)`` of an answer ``(n, g)`` that have no value at all."""
+    return np.asarray(np.isnan(values).all(axis=1) & (values.shape[1] > 0), dtype=bool)
+
+
 def worst_values(truth: NDArray[Any], predicted: NDArray[Any]) -> Float:
     """``predicted (n, g)`` with every row of NaN filled by the worst that the model itself answers.
 
@@ -89,7 +94,7 @@ def worst_values(truth: NDArray[Any], predicted: NDArray[Any]) -> Float:
     the truth's mirror image, so that r is -1; a gene that is constant where answered stays constant, so that r is 0.
     """
     t, p = np.asarray(truth, dtype=np.float64), np.array(predicted, dtype=np.float64)
-    missing = np.isnan(p).all(axis=1)
+    missing = unanswered(p)
     if not missing.any():
         return p
     if missing.all():

@@ -57,7 +57,7 @@ def seen(answers: NDArray[Any]) -> Seen:
     if np.issubdtype(values.dtype, np.floating):
         values = values[~np.isnan(values).any(axis=1)]
     flat, blunt, tiny = _scales(values)
-    zero = ~values.any(axis=1) if values.shape[1] else np.zeros(len(values), dtype=bool)
+    zero = np.asarray(~values.any(axis=1) & (values.shape[1] > 0), dtype=bool)
     numbers = values[:, 0].astype(np.float64) if one else None
     return Seen(_hashes(values), zero, numbers, values.shape[1], flat, blunt, tiny)
 

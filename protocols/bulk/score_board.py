@@ -19,7 +19,7 @@ from protocols.bulk.roles import named
 from protocols.bulk.score import PERCENTILES, BulkScores, ScoredSlides, score_bulk
 from protocols.bulk.store import BulkStore
 from protocols.contract import RowArray
-from protocols.declared import Answered, worst_values
+from protocols.declared import Answered, unanswered, worst_values
 from protocols.errors import UserError
 from protocols.metrics.correlation import MINIMUM_UNITS
 from protocols.metrics.gene_correlation import pearson_per_gene
@@ -96,7 +96,7 @@ class Cells:
 
     @property
     def missing(self) -> int:
-        return sum(int(_unanswered(part).sum()) for part in (*self.folds, *self.external))
+        return sum(int(unanswered(part.predicted).sum()) for part in (*self.folds, *self.external))
 
     def scores(self, question: Question) -> BulkScores:
         """All scores; a missing slide counts as the worst that the model itself answers, gene by gene."""
@@ -122,18 +122,14 @@ def answered(question: Question, cells: Cells) -> Answered | None:
     return Answered(asked, cells.missing, headline, "slides")
 
 
-def _unanswered(part: ScoredSlides) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return np.isnan(part.predicted).all(axis=1)
-
-
 def _filled(part: ScoredSlides) -> ScoredSlides:
-    if not _unanswered(part).any():
+    if not unanswered(part.predicted).any():
         return part
-    return replace(part, predicted=worst_values(part.truth, part.predicted))
+    return replace(part, predicted=worst_values(part.truth, part.predicted).astype(np.float32))
 
 
 def _answered(part: ScoredSlides) -> ScoredSlides:
-    kept = ~_unanswered(part)
+    kept = ~unanswered(part.predicted)
     arrays = {name: getattr(part, name)[kept] for name in ("slide", "patient", "truth", "predicted")}
     return replace(part, **arrays)
 

@@ -95,8 +95,8 @@ def aligned(
     try:
         values = as_float32(columns.to_numpy(dtype=np.float64))[position]
     except (TypeError, ValueError):
-        bad = next(name for name in fold.genes if not pd.api.types.is_numeric_dtype(columns[name]))
-        raise UserError(f"column {bad!r} is not numeric", where=at, expected="numbers", remedy=remedy) from None
+        text = next(name for name in fold.genes if not pd.api.types.is_numeric_dtype(columns[name]))
+        raise UserError(f"column {text!r} is not numeric", where=at, expected="numbers", remedy=remedy) from None
     named = [f"{slide}, {cell}" for slide, cell in wanted] if declared else ()
     bad = hole(values, named, declared)
     if bad is not None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from protocols import declared
-from protocols.declared import Answered, worst_values
+from protocols.declared import Answered, unanswered, worst_values
 from protocols.expression.answers import aligned, fold_file
 from protocols.expression.score import ScoredBlock, score_blocks
 from protocols.expression.store import CohortStore, SlideRecord
@@ -49,9 +49,8 @@ def score(question: Question, answers: Path) -> Scored:
         """A missing unit counts as the worst that the fold's model answers on the slide, gene by gene."""
         for block in blocks():
             looked_at.extend([seen(block.predicted[:, block.scored])] if block.scored.any() else [])
-            unanswered = np.isnan(block.predicted).all(axis=1)
-            worst = worst_values(block.truth, block.predicted).astype(np.float32) if unanswered.any() else None
-            yield block if worst is None else replace(block, predicted=worst)
+            hidden = unanswered(block.predicted).any()
+            yield replace(block, predicted=_worst(block)) if hidden else block
 
     found = score_blocks(
         filled(),
@@ -80,9 +79,13 @@ def _answered(question: Question, missing: Mapping[str, frozenset[str]], alone: 
     return Answered(asked, sum(map(len, missing.values())), None if found is None else found.headline.mean, "units")
 
 
+def _worst(block: ScoredBlock) -> NDArray[np.float32]:
+    return worst_values(block.truth, block.predicted).astype(np.float32)
+
+
 def _answered_alone(blocks: Iterator[ScoredBlock]) -> Iterator[ScoredBlock]:
     for block in blocks:
-        kept = ~np.isnan(block.predicted).all(axis=1)
+        kept = ~unanswered(block.predicted)
         arrays = {name: getattr(block, name)[kept] for name in ("cell_id", "xy_um", "truth", "predicted")}
         rare = None if block.rare_label is None else block.rare_label[kept]
         if kept.any():

@@ -168,7 +168,8 @@ def integrated_brier(
     worst = (event[:, None] & (time[:, None] <= grid)).astype(np.float64)
     answer = worst
     if times is not None and survival is not None:
-        answer = np.where(np.isnan(survival).any(axis=1)[:, None], worst, step_at(times, survival, grid))
+        refused = np.isnan(survival).any(axis=1, keepdims=True)
+        answer = np.where(refused, worst, step_at(times, survival, grid))
     value = integrated_brier_score(outcome(train_event, train_time), outcome(e, t), answer, grid)
     return float(value) if np.isfinite(value) else None
 

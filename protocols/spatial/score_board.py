@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from protocols import declared
 from protocols.bulk.answers import TRAINED, slides_file
-from protocols.declared import Answered, worst_values
+from protocols.declared import Answered, unanswered, worst_values
 from protocols.metrics.correlation import MINIMUM_UNITS
 from protocols.metrics.gene_correlation import pearson_per_gene, top_genes
 from protocols.metrics.spatial_maps import TileGrid, neighbour_mean
@@ -49,7 +49,7 @@ def score(question: Question, answers: Path) -> Scored:
 
 def answered(question: Question, sections: list[ScoredSection]) -> Answered | None:
     """The headline over the tiles that were answered; None where all were. A section of under three is left out."""
-    kept = [~_unanswered(section) for section in sections]
+    kept = [~unanswered(section.predicted) for section in sections]
     missing = sum(int((~one).sum()) for one in kept)
     if not missing:
         return None
@@ -58,13 +58,9 @@ def answered(question: Question, sections: list[ScoredSection]) -> Answered | No
     return Answered(sum(map(len, kept)), missing, headline, "tiles")
 
 
-def _unanswered(section: ScoredSection) -> NDArray[np.bool_]:
-    return np.isnan(section.predicted).all(axis=1) if section.genes else np.zeros(len(section.grid.row), dtype=bool)
-
-
 def _filled(section: ScoredSection) -> ScoredSection:
     """A missing tile counts as the worst that the model itself answers on the section, gene by gene."""
-    if not _unanswered(section).any():
+    if not unanswered(section.predicted).any():
         return section
     return replace(section, predicted=worst_values(section.truth, section.predicted))
 

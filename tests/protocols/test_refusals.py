@@ -123,3 +123,43 @@ def test_constant_answers_are_zero_where_r_is_averaged_and_undefined_truth_is_le
     flat = truth.copy()
     flat[:, 3] = 1.0
     assert np.isnan(pearson_per_gene(flat, predicted)[3])
+
+
+def test_no_risk_is_as_bad_as_a_patient_without_one() -> None:
+    """Whatever risk the patient had been given, no score of the board is lower than with none."""
+    fold = survival_fold("0", 4)
+    rng = np.random.default_rng(0)
+    noisy = fold.risk + rng.normal(0, 20, len(fold.risk))
+    event_early = int(np.flatnonzero(fold.event)[np.argsort(fold.time[fold.event])[5]])
+    censored_late = int(np.flatnonzero(~fold.event)[np.argsort(fold.time[~fold.event])[-3]])
+    for patient in (event_early, censored_late):
+
+        def scores(risk: float, patient: int = patient) -> list[float]:
+            given = np.where(np.arange(len(noisy)) == patient, risk, noisy)
+            summary = score_folds([replace(fold, risk=given, times=None, survival=None)], seed=0, resamples=2).summary
+            return [summary[key] or 0.0 for key in ("harrell_mean", "uno_mean", "auc_mean", "harrell_pooled")]
+
+        without = scores(np.nan)
+        for risk in (noisy.min() - 1, np.median(noisy), noisy.max() + 1):
+            assert all(a <= b + 1e-12 for a, b in zip(without, scores(risk), strict=True))
+
+
+def test_a_patient_without_an_answer_is_worst_in_every_number_of_a_record() -> None:
+    fold = survival_fold("0", 5)
+    assert fold.survival is not None
+    gone = np.arange(len(fold.risk)) % 6 == 0
+    whole = score_folds([fold], seed=0, resamples=20)
+    part = score_folds(
+        [
+            replace(
+                fold, risk=np.where(gone, np.nan, fold.risk), survival=np.where(gone[:, None], np.nan, fold.survival)
+            )
+        ],
+        seed=0,
+        resamples=20,
+    )
+    for key in ("harrell_mean", "uno_mean", "auc_mean", "harrell_pooled", "uno_pooled"):
+        assert (part.summary[key] or 0) < (whole.summary[key] or 0) - 0.05, key
+    for key in ("brier_integrated", "logrank_p", "past_printed_c1"):
+        assert (part.summary[key] or 0) > (whole.summary[key] or 0), key
+    assert (part.counts["patients"], part.counts["constant_risk_folds"]) == (len(gone), 0)

@@ -222,6 +222,7 @@ def test_several_models_and_one_cohort(run: Run, tmp_path: Path) -> None:
     both.to_parquet(tmp_path / "both.parquet")
     records = handed(run, tmp_path / "both.parquet")
     assert [(r.model, r.board, r.headline.mean) for r in records] == [("a", "gse7390", 1.0), ("b", "gse7390", 0.5)]
+    assert [r.notes for r in records] == [[], ["degenerate scale: risk is the same for all in 5 of 5 folds"]]
 
 
 @pytest.mark.usefixtures("no_submission_left")

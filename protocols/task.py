@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protocols.contract import Card, RowArray, Settings, WeightsRecord
+from protocols.declared import Answered
 from protocols.metrics.patient_values import PatientValues
 from protocols.protocol import Board, Protocol
 from protocols.records import Interval
@@ -163,6 +164,10 @@ class Scored:
     details: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     files: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What was noticed of a model's answers (:mod:`protocols.sentinels`); its board says it."""
+    answered: Answered | None = None
+    """Of a submission that declared units missing (:mod:`protocols.declared`)."""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def h_score_grid(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figur
     from matplotlib.figure import Figure
 
     shown = [(record, _points(record, "h_predicted")) for record, _ in cells if record.details.get("patches")]
-    shown = [(record, points) for record, points in shown if len(points) > 2]
+    shown = [(record, points) for record, points in shown if len(points) > 2 or _labelled(record)]
     if not shown:
         return None
     true = _points(shown[0][0], "h_truth")
@@ -86,6 +86,7 @@ def h_score_grid(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figur
         (_wrapped(record), record.summary.get("h_score_r"), points, COLOURS.get(record.kind, COLOURS["model"]))
         for record, points in shown
     ]
+    shares = [None, *(record.summary.get("h_score_answered") for record, _ in shown)]
     across = min(ACROSS, len(panels))
     down = -(-len(panels) // across)
     high = 1.85 * down + 1.0
@@ -101,11 +102,21 @@ def h_score_grid(board: str, cells: Sequence[tuple[ScoreRecord, Path]]) -> Figur
         axes.axline((0, 0), slope=1, color="#999999", linewidth=0.7, linestyle="--")
         axes.set_xlim(-8, MAXIMUM + 8)
         axes.set_ylim(-8, MAXIMUM + 8)
-        axes.set_title(title + ("" if r is None else f"\nr {r:.2f}"), fontsize=7)
+        axes.set_title(title + ("" if r is None else f"\nr {r:.2f}") + _unanswered(shares[place]), fontsize=7)
     figure.supxlabel("H-score of the label", fontsize=8)
     figure.supylabel("H-score of the image", fontsize=8)
     figure.suptitle(f"{board}: clinical read-out, one dot a patch", x=0.01, ha="left")
     return figure
+
+
+def _labelled(record: ScoreRecord) -> bool:
+    """A model that drew no nucleus at all has a panel without dots, not none."""
+    return record.summary.get("h_score_answered") is not None
+
+
+def _unanswered(share: float | None) -> str:
+    """Dots are patches with an answer; r counts the others, too, as the farther end of the scale."""
+    return "" if share is None or share == 1 else f", {share:.0%} answered"
 
 
 def _points(record: ScoreRecord, side: str) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Collection
+
 import pandas as pd
 
 from protocols.contract import FloatArray
+from protocols.declared import HOW, hole
 from protocols.errors import UserError
+from protocols.float32 import as_float32
 
 
-def aligned(table: pd.DataFrame, slides: list[str], genes: tuple[str, ...], where: str) -> FloatArray:
-    """Values ``(slides, genes)`` in the order asked for; refuses missing columns, slides and what is not a number."""
-    remedy = "hand in one row a slide, one column a gene"
+def aligned(
+    table: pd.DataFrame, slides: list[str], genes: tuple[str, ...], where: str, declared: Collection[str] = ()
+) -> FloatArray:
+    """Values ``(slides, genes)`` in the order asked for; refuses missing columns, slides and what is not a number.
+
+    ``declared``: slides that were declared missing; they, and no others, have no value at all (NaN).
+    """
+    remedy = f"hand in one row a slide, one column a gene; {HOW}"
     if "slide" not in table.columns:
         raise UserError("no column 'slide'", where=where, expected="slide and genes", remedy=remedy)
     missing = [gene for gene in genes if gene not in table.columns]
@@ -34,7 +42,11 @@ def aligned(table: pd.DataFrame, slides: list[str], genes: tuple[str, ...], wher
     values = table.assign(slide=given).set_index("slide").loc[slides, list(genes)]
     if not all(pd.api.types.is_numeric_dtype(kind) for kind in values.dtypes):
         raise UserError("a gene is not numeric", where=where, expected="numbers", remedy=remedy)
-    array: FloatArray = values.to_numpy(np.float32)
-    if not np.isfinite(array).all():
-        raise UserError("a value is not finite", where=where, expected="finite numbers", remedy=remedy)
+    array = as_float32(values.to_numpy())
+    bad = hole(array, slides, declared)
+    if bad is not None:
+        raise UserError(
+            f"a value is not finite: {genes[bad[1]]} of {slides[bad[0]]}", where=where, expected="finite numbers",
+            remedy=remedy,
+        )  # fmt: skip
     return array

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from protocols.contract import FloatArray, TextArray
 from protocols.errors import UserError
+from protocols.float32 import as_float32
 
 TRAINED, UNTRAINED, VALIDATION = "trained", "untrained", "validation"
 KEYS = ("slide", "patient")
@@ -23,9 +24,10 @@ def checked(answer: object, shape: tuple[int, int], model: str, where: str) -> F
     at, remedy = f"model {model}, {where}", f"run `slide2omics check {model}`"
     if predicted.shape != shape:
         raise UserError(f"predict returned shape {predicted.shape}", where=at, expected=f"{shape}", remedy=remedy)
-    if not np.issubdtype(predicted.dtype, np.number) or not np.isfinite(predicted).all():
+    kept = as_float32(predicted) if np.issubdtype(predicted.dtype, np.number) else predicted
+    if kept is predicted or not np.isfinite(kept).all():
         raise UserError("predict returned NaN or infinity", where=at, expected="finite numbers", remedy=remedy)
-    return predicted.astype(np.float32)
+    return kept
 
 
 def write_slides(path: Path, slide: TextArray, patient: TextArray, genes: tuple[str, ...], values: FloatArray) -> None:
@@ -62,6 +64,11 @@ def load_array(path: Path) -> FloatArray:
 
 def slides_file(number: int, state: str) -> str:
     return f"{number:04d}.parquet" if state == TRAINED else f"{number:04d}-{state}.parquet"
+
+
+def part_of(cohort: str, fold: str) -> str:
+    """What a fold of slides is called where missing ones are declared."""
+    return f"{cohort}, {fold}"
 
 
 def section_genes(cohort: tuple[str, ...], measured: tuple[str, ...]) -> tuple[str, ...]:

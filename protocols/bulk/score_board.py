@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from protocols import declared
 from protocols.bulk import truth
 from protocols.bulk.aligned import aligned
-from protocols.bulk.answers import TRAINED, shared_genes, slides_file
+from protocols.bulk.answers import TRAINED, part_of, shared_genes, slides_file
 from protocols.bulk.roles import named
 from protocols.bulk.score import BulkScores, ScoredSlides, score_bulk
 from protocols.bulk.store import BulkStore
 from protocols.contract import RowArray
+from protocols.declared import Answered, unanswered, worst_values
 from protocols.errors import UserError
+from protocols.metrics.correlation import MINIMUM_UNITS
 from protocols.metrics.correlation_influence import LEAST_IN_FOLD
 from protocols.metrics.gene_correlation import pearson_per_gene
 from protocols.metrics.intervals import FISHER, fold_interval
 from protocols.metrics.patient_values import mean_over_cohorts
 from protocols.records import UNITS_FILE, ScoreRecord
+from protocols.sentinels import notes_of, seen
 from protocols.spatial import score_board as maps
 from protocols.task import Opened, Question, Scored
 
 SlideTable = Callable[[str, int, str], pd.DataFrame | None]
 """(cohort, fold, "trained", "untrained" or "validation") -> slide and a column a gene; None where there is none."""
+Missing = Mapping[str, frozenset[str]]
+"""Part (:func:`protocols.bulk.answers.part_of`) to the slides of it that were declared missing."""
 
 
 def score(question: Question, answers: Path) -> Scored:
@@ -34,9 +42,11 @@ def score(question: Question, answers: Path) -> Scored:
     if _of_maps(question):
         return maps.score(question, answers)
     own = question.cohort.name
-    return _as_scored(
-        score_cohort(question, lambda name, n, state: _table(answers, own, name, n, state), question.where)
-    )
+    missing = declared.read(answers)
+    cells = slides_of(question, lambda name, n, state: _table(answers, own, name, n, state), question.where, missing)
+    found = _as_scored(cells.scores(question))
+    noticed = notes_of([seen(part.predicted) for part in cells.folds], "slides", "expression")
+    return replace(found, notes=noticed, answered=answered(question, cells))
 
 
 def score_control(question: Question, name: str) -> Scored:
@@ -76,7 +86,58 @@ def _table(answers: Path, own: str, cohort: str, number: int, state: str) -> pd.
     return pd.read_parquet(path) if path.exists() else None
 
 
-def score_cohort(question: Question, read: SlideTable, where: str) -> BulkScores:
+@dataclass(frozen=True)
+class Cells:
+    """What is scored of a model: its folds' slides, and those of external cohorts with the genes asked there.
+
+    A slide that a submission declared missing has no value (NaN).
+    """
+
+    folds: list[ScoredSlides]
+    external: list[ScoredSlides]
+    external_genes: list[tuple[str, ...]]
+
+    @property
+    def missing(self) -> int:
+        return sum(int(unanswered(part.predicted).sum()) for part in (*self.folds, *self.external))
+
+    def scores(self, question: Question) -> BulkScores:
+        """All scores; a missing slide counts as the worst that the model itself answers, gene by gene."""
+        return score_bulk(
+            [_filled(part) for part in self.folds],
+            question.cohort.store.genes,
+            criteria=question.cohort.settings.criteria,
+            external=[_filled(part) for part in self.external],
+            external_genes=self.external_genes,
+            reachable=reachable_r(question.cohort),
+        )
+
+
+def answered(question: Question, cells: Cells) -> Answered | None:
+    """The headline over the slides that were answered; None where all were. A fold of fewer than three is left out."""
+    if not cells.missing:
+        return None
+    kept = [_answered(part) for part in cells.folds]
+    alone = Cells([part for part in kept if len(part.slide) >= MINIMUM_UNITS], [], [])
+    asked = sum(len(part.slide) for part in (*cells.folds, *cells.external))
+    headline = alone.scores(question).headline.mean if alone.folds else None
+    return Answered(asked, cells.missing, headline, "slides")
+
+
+def _filled(part: ScoredSlides) -> ScoredSlides:
+    if not unanswered(part.predicted).any():
+        return part
+    return replace(part, predicted=worst_values(part.truth, part.predicted).astype(np.float32))
+
+
+def _answered(part: ScoredSlides) -> ScoredSlides:
+    kept = ~unanswered(part.predicted)
+    arrays = {name: getattr(part, name)[kept] for name in ("slide", "patient", "truth", "predicted")}
+    return replace(part, **arrays)
+
+
+def slides_of(question: Question, read: SlideTable, where: str, missing: Missing) -> Cells:
+    """Answers beside the truth, of the cohort's folds and of the external cohorts that were answered."""
     opened = question.cohort
     store: BulkStore = opened.store
     name = opened.name
@@ -91,6 +152,7 @@ def score_cohort(question: Question, read: SlideTable, where: str) -> BulkScores
             number,
             where,
             kept=store.slides_of(fold.validation),
+            missing=missing,
         )
         for number, fold in enumerate(question.split.folds)
     ]
@@ -101,16 +163,9 @@ def score_cohort(question: Question, read: SlideTable, where: str) -> BulkScores
         if read(other, 0, TRAINED) is None:
             continue
         rows = np.arange(len(found.slides), dtype=np.int64)
-        external.append(_scored(found, other, rows, shared, read, other, 0, where))
+        external.append(_scored(found, other, rows, shared, read, other, 0, where, missing=missing))
         columns.append(shared)
-    return score_bulk(
-        parts,
-        store.genes,
-        criteria=opened.settings.criteria,
-        external=external,
-        external_genes=columns,
-        reachable=reachable_r(opened),
-    )
+    return Cells(parts, external, columns)
 
 
 def reachable_r(opened: Opened) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
@@ -133,6 +188,7 @@ def _scored(
     number: int,
     where: str,
     kept: RowArray | None = None,
+    missing: Missing = MappingProxyType({}),
 ) -> ScoredSlides:
     names = [store.slides[row].slide for row in slides]
     at = f"{where}, {cohort} fold {fold}"
@@ -146,7 +202,7 @@ def _scored(
         slide=np.array(names),
         patient=np.array([store.slides[row].patient for row in slides]),
         truth=store.expression(store.slide_patient[slides], genes),
-        predicted=aligned(trained, names, genes, at),
+        predicted=aligned(trained, names, genes, at, missing.get(part_of(cohort, fold), ())),
         untrained=None if untrained is None else aligned(untrained, names, genes, at),
         validation=None if checked is None or kept is None else _validation(store, fold, kept, genes, checked, at),
     )

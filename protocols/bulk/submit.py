@@ -11,15 +11,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from protocols import declared
 from protocols.bulk.aligned import aligned
-from protocols.bulk.answers import TRAINED, shared_genes, slides_file, write_slides
+from protocols.bulk.answers import TRAINED, part_of, shared_genes, slides_file, write_slides
 from protocols.bulk.roles import named
 from protocols.bulk.store import BulkStore
 from protocols.contract import RowArray
+from protocols.declared import empty_rows
 from protocols.errors import UserError, look_up
+from protocols.float32 import refuse_lost
 from protocols.metrics.spatial_maps import TileGrid
 from protocols.protocol import Board
-from protocols.spatial.aligned import aligned_map
+from protocols.spatial.aligned import aligned_map, tile_name
 from protocols.spatial.asked import asked_sections
 from protocols.task import CohortRequest, Question
 
@@ -82,6 +85,8 @@ def _lay_out_slides(question: Question, table: pd.DataFrame, folder: Path, where
     parts = {str(of): part for of, part in table.groupby(table["cohort"].astype(str), sort=True)}
     folds = {fold.name: fold for fold in question.split.folds}
     own, at = parts[name], f"{where}, {name}"
+    missing: dict[str, frozenset[str]] = {}
+    asked = 0
     labels = own["fold"].astype(str)
     for label in labels.unique():
         look_up(label, folds, kind="fold", where=at)
@@ -90,28 +95,44 @@ def _lay_out_slides(question: Question, table: pd.DataFrame, folder: Path, where
         if not len(part):
             raise UserError(f"no row for fold {fold.name!r}", where=at, expected="every fold", remedy="predict it too")
         rows = store.slides_of(fold.test)
-        _write(folder / slides_file(number, TRAINED), part, store, rows, store.genes, f"{at} fold {fold.name}")
+        here = f"{at} fold {fold.name}"
+        missing[part_of(name, fold.name)] = _write(
+            folder / slides_file(number, TRAINED), part, store, rows, store.genes, here
+        )
+        asked += len(rows)
     for other in named(question, "external"):
         if other in parts:
             found: BulkStore = question.companions[other].store
             rows = np.arange(len(found.slides), dtype=np.int64)
             genes = shared_genes(store.genes, found.genes)
-            _write(folder / other / slides_file(0, TRAINED), parts[other], found, rows, genes, f"{where}, {other}")
+            missing[part_of(other, other)] = _write(
+                folder / other / slides_file(0, TRAINED), parts[other], found, rows, genes, f"{where}, {other}"
+            )
+            asked += len(rows)
+    declared.write(folder, missing, asked, at)
 
 
 def _write(
     path: Path, part: pd.DataFrame, store: BulkStore, rows: RowArray, genes: tuple[str, ...], where: str
-) -> None:
-    """One answer, in the form and order of a model's own."""
+) -> frozenset[str]:
+    """One answer, in the form and order of a model's own; the slides whose row is empty are declared missing."""
     slide = np.array([store.slides[row].slide for row in rows.tolist()])
     patient = np.array([store.slides[row].patient for row in rows.tolist()])
-    values = aligned(_by_slide(part, store, where), slide.tolist(), genes, where)
+    table = _by_slide(part, store, where)
+    there = [gene for gene in genes if gene in table.columns]
+    missing = empty_rows(table[there], table["slide"].astype(str).tolist()) if there else frozenset()
+    if missing:  # a column of nothing is read as objects
+        table = table.assign(**{gene: table[gene].astype(np.float64) for gene in there if table[gene].isna().all()})
+    values = aligned(table, slide.tolist(), genes, where, missing)
+    refuse_lost(table[there].to_numpy(), there, where)
     write_slides(path, slide, patient, genes, values)
+    return missing
 
 
 def _lay_out_maps(question: Question, table: pd.DataFrame, folder: Path, where: str) -> None:
     asked = {one.section.name: one for one in asked_sections(question)}
     parts = {str(name): part for name, part in table.groupby(table["section"].astype(str), sort=True)}
+    missing: dict[str, frozenset[str]] = {}
     for name in parts:
         look_up(name, asked, kind="section", where=where)
     for name, one in asked.items():
@@ -122,12 +143,16 @@ def _lay_out_maps(question: Question, table: pd.DataFrame, folder: Path, where: 
         for gene in one.genes:
             if gene in table.columns and not pd.api.types.is_numeric_dtype(table[gene]):
                 raise UserError(f"gene {gene} is not numeric", where=at, expected="numbers", remedy="mend it")
+        there = [gene for gene in one.genes if gene in table.columns]
+        places = [tile_name(*place) for place in zip(parts[name]["row"], parts[name]["column"], strict=True)]
+        missing[name] = empty_rows(parts[name][there], places) if there else frozenset()
         # Not rounded to float32 as a model's answers are: two tiles that differ keep their order.
-        values = pd.DataFrame(aligned_map(parts[name], one.grid, one.genes, at), columns=list(one.genes))
+        values = pd.DataFrame(aligned_map(parts[name], one.grid, one.genes, at, missing[name]), columns=list(one.genes))
         path = folder / question.board.cohort / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        places = pd.DataFrame({"row": one.grid.row, "column": one.grid.column})
-        pd.concat([places, values], axis=1).to_parquet(path, compression="zstd", index=False)
+        grid = pd.DataFrame({"row": one.grid.row, "column": one.grid.column})
+        pd.concat([grid, values], axis=1).to_parquet(path, compression="zstd", index=False)
+    declared.write(folder, missing, sum(len(one.grid.row) for one in asked.values()), where)
 
 
 def _refuse_columns(table: pd.DataFrame, names: tuple[str, ...], where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from protocols.contract import FloatArray, RowArray
+from protocols.declared import HOW, hole
 from protocols.errors import UserError
 from protocols.expression.store import CohortStore
+from protocols.float32 import as_float32
 from protocols.splits import Fold
 
 
@@ -21,9 +24,10 @@ def checked(answer: object, shape: tuple[int, int], model: str, fold: str) -> Fl
     where, remedy = f"model {model}, fold {fold}", f"run `slide2omics check {model}`"
     if predicted.shape != shape:
         raise UserError(f"predict returned shape {predicted.shape}", where=where, expected=f"{shape}", remedy=remedy)
-    if not np.issubdtype(predicted.dtype, np.number) or not np.isfinite(predicted).all():
+    kept = as_float32(predicted) if np.issubdtype(predicted.dtype, np.number) else predicted
+    if kept is predicted or not np.isfinite(kept).all():
         raise UserError("predict returned NaN or infinity", where=where, expected="finite numbers", remedy=remedy)
-    return predicted.astype(np.float32)
+    return kept
 
 
 def fold_file(number: int) -> str:
@@ -41,13 +45,21 @@ def write(path: Path, store: CohortStore, rows: RowArray, genes: tuple[str, ...]
     pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=["slide"])
 
 
-def aligned(table: pd.DataFrame, store: CohortStore, fold: Fold, where: str) -> FloatArray:
+def unit_names(table: pd.DataFrame) -> list[str]:
+    """What units are called where they are declared missing."""
+    return [f"{slide}, {cell}" for slide, cell in zip(table["slide"].astype(str), table["cell_id"], strict=True)]
+
+
+def aligned(
+    table: pd.DataFrame, store: CohortStore, fold: Fold, where: str, declared: Collection[str] = ()
+) -> FloatArray:
     """A fold's predictions in the cohort's row order, float32 ``(n_test, genes)``.
 
-    Refuses missing columns, duplicates, strangers, missing units and values that are not finite.
+    Refuses missing columns, duplicates, strangers, missing units and values that are not finite. ``declared``: units
+    that were declared missing; they, and no others, have no value at all (NaN).
     """
     at = f"{where}, fold {fold.name}"
-    remedy = "hand in one row for every test unit of the fold, one column for every gene"
+    remedy = f"hand in one row for every test unit of the fold, one column for every gene; {HOW}"
     missing = [name for name in ("slide", "cell_id", *fold.genes) if name not in table.columns]
     if missing:
         raise UserError(
@@ -81,12 +93,14 @@ def aligned(table: pd.DataFrame, store: CohortStore, fold: Fold, where: str) -> 
         )
     columns = table[list(fold.genes)]
     try:
-        values = columns.to_numpy(dtype=np.float32)[position]
+        values = as_float32(columns.to_numpy(dtype=np.float64))[position]
     except (TypeError, ValueError):
-        bad = next(name for name in fold.genes if not pd.api.types.is_numeric_dtype(columns[name]))
-        raise UserError(f"column {bad!r} is not numeric", where=at, expected="numbers", remedy=remedy) from None
-    if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
+        text = next(name for name in fold.genes if not pd.api.types.is_numeric_dtype(columns[name]))
+        raise UserError(f"column {text!r} is not numeric", where=at, expected="numbers", remedy=remedy) from None
+    named = [f"{slide}, {cell}" for slide, cell in wanted] if declared else ()
+    bad = hole(values, named, declared)
+    if bad is not None:
+        row, column = bad
         raise UserError(
             f"{fold.genes[column]} of {wanted[row]} is {values[row, column]}",
             where=at,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from protocols import declared
+from protocols.declared import Answered, unanswered, worst_values
 from protocols.expression.answers import aligned, fold_file
 from protocols.expression.score import ScoredBlock, score_blocks
 from protocols.expression.store import CohortStore, SlideRecord
 from protocols.expression.truth import CELLS, of_cells, of_genes
 from protocols.records import MAPS_FILE, UNITS_FILE
+from protocols.sentinels import Seen, notes_of, seen
 from protocols.splits import Fold, Split
 from protocols.task import Question, Scored
 
@@ -34,8 +39,21 @@ def score(question: Question, answers: Path) -> Scored:
         table: pd.DataFrame = pq.read_table(path, use_threads=False).to_pandas(use_threads=False)
         return table
 
+    missing = declared.read(answers)
+    looked_at: list[Seen] = []
+
+    def blocks() -> Iterator[ScoredBlock]:
+        return _blocks(store, split, read, question.where, truth, missing)
+
+    def filled() -> Iterator[ScoredBlock]:
+        """A missing unit counts as the worst that the fold's model answers on the slide, gene by gene."""
+        for block in blocks():
+            looked_at.extend([seen(block.predicted[:, block.scored])] if block.scored.any() else [])
+            hidden = unanswered(block.predicted).any()
+            yield replace(block, predicted=_worst(block)) if hidden else block
+
     found = score_blocks(
-        _blocks(store, split, read, question.where, truth),
+        filled(),
         seed=question.seed,
         reachable=reachable(store, truth),
         blocks_per_slide=_blocks_per_slide(store, split),
@@ -48,7 +66,30 @@ def score(question: Question, answers: Path) -> Scored:
         per_gene=found.per_gene,
         details={"biology": found.biology},
         tables={UNITS_FILE: found.units, MAPS_FILE: found.maps},
+        notes=notes_of(looked_at, "units", "expression", of="blocks of a fold and a slide"),
+        answered=_answered(question, missing, _answered_alone(blocks())) if missing else None,
     )
+
+
+def _answered(question: Question, missing: Mapping[str, frozenset[str]], alone: Iterator[ScoredBlock]) -> Answered:
+    """The headline over the units that were answered."""
+    first = next(alone, None)
+    found = None if first is None else score_blocks(chain([first], alone), seed=question.seed, biology=False)
+    asked = sum(len(fold.test) for fold in question.split.folds)
+    return Answered(asked, sum(map(len, missing.values())), None if found is None else found.headline.mean, "units")
+
+
+def _worst(block: ScoredBlock) -> NDArray[np.float32]:
+    return worst_values(block.truth, block.predicted).astype(np.float32)
+
+
+def _answered_alone(blocks: Iterator[ScoredBlock]) -> Iterator[ScoredBlock]:
+    for block in blocks:
+        kept = ~unanswered(block.predicted)
+        arrays = {name: getattr(block, name)[kept] for name in ("cell_id", "xy_um", "truth", "predicted")}
+        rare = None if block.rare_label is None else block.rare_label[kept]
+        if kept.any():
+            yield replace(block, **arrays, rare_label=rare)
 
 
 def describe(question: Question) -> dict[str, Any]:
@@ -78,12 +119,17 @@ def _blocks_per_slide(store: CohortStore, split: Split) -> Counter[str]:
 
 
 def _blocks(
-    store: CohortStore, split: Split, read_fold: FoldReader, where: str, truth: Path | None
+    store: CohortStore,
+    split: Split,
+    read_fold: FoldReader,
+    where: str,
+    truth: Path | None,
+    missing: Mapping[str, frozenset[str]],
 ) -> Iterator[ScoredBlock]:
     cell_ids = store.units["cell_id"].to_numpy()
     labels = {slide.slide: rare_cells(truth, store, slide) for slide in store.slides} if truth else {}
     for fold in split.folds:
-        predicted = aligned(read_fold(fold), store, fold, where)
+        predicted = aligned(read_fold(fold), store, fold, where, missing.get(fold.name, ()))
         trained = store.measured_genes(fold.train)
         index = store.slide_index[fold.test]
         for position in np.unique(index):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from protocols import declared
+from protocols.declared import empty_rows
 from protocols.errors import UserError, look_up
-from protocols.expression.answers import aligned, fold_file
+from protocols.expression.answers import aligned, fold_file, unit_names
 from protocols.expression.store import CohortStore
+from protocols.float32 import refuse_lost
 from protocols.splits import Fold
 from protocols.task import Question
 
@@ -17,15 +21,23 @@ def lay_out(question: Question, table: pd.DataFrame, folder: Path, where: str) -
     """One file a fold. Columns: fold (needed where a unit is tested in several folds), slide, cell_id, one a gene."""
     store: CohortStore = question.cohort.store
     parts = _by_fold(table.drop(columns="cohort", errors="ignore"), store, question.split.folds, where)
+    missing: dict[str, frozenset[str]] = {}
     for number, fold in enumerate(question.split.folds):
         if fold.name not in parts:
             raise UserError(
                 f"no row for fold {fold.name!r}", where=where, expected="every fold", remedy="predict it too"
             )
         part = parts[fold.name]
-        aligned(part, store, fold, where)  # refused here, before anything is scored
+        there = [gene for gene in fold.genes if gene in part.columns]
+        missing[fold.name] = empty_rows(part[there], unit_names(part)) if there else frozenset()
+        if missing[fold.name]:  # a column of nothing is read as objects
+            empty = [gene for gene in there if part[gene].isna().all()]
+            part = part.assign(**{gene: part[gene].astype(np.float64) for gene in empty})
+        aligned(part, store, fold, where, missing[fold.name])  # refused here, before anything is scored
         kept = part[["slide", "cell_id", *fold.genes]]
+        refuse_lost(kept[list(fold.genes)].to_numpy(), fold.genes, f"{where}, fold {fold.name}")
         kept.to_parquet(folder / fold_file(number), compression="zstd", index=False)
+    declared.write(folder, missing, sum(len(fold.test) for fold in question.split.folds), where)
 
 
 def _by_fold(table: pd.DataFrame, store: CohortStore, folds: tuple[Fold, ...], where: str) -> dict[str, pd.DataFrame]:

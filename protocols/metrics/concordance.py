@@ -1,9 +1,11 @@
 """Concordance of risks with right-censored follow-up: Harrell's C and Uno's C.
 
 A pair (i, j) is *comparable* if i had the event and j was still followed: ``t_i < t_j``, or ``t_i = t_j`` with j
-censored. It is concordant if i has the higher risk; risks within :data:`TIED` of each other count one half. Two events
-at the same time are not comparable. These are scikit-survival's rules (``concordance_index_censored``); lifelines
-treats times alike but has no tolerance: risks are tied only where they are equal (``tied_tol=0`` here).
+censored. It is concordant if i has the higher risk; risks within :data:`TIED` of each other, on the scale of
+:func:`protocols.metrics.pair_counts.on_scale`, count one half; a pair with a risk that is NaN is discordant. Two events
+at the same time are not comparable. These are scikit-survival's rules (``concordance_index_censored``, whose tolerance
+is absolute: ``tied_tol=TIED`` here); lifelines treats times alike but has no tolerance: risks are tied only where they
+are equal (``tied_tol=0``).
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.metrics.pair_counts import TIED, Bool, Float, Int, PairCounts, compare_risks, pair_counts
+from protocols.metrics.pair_counts import TIED, Bool, Float, Int, PairCounts, compare_risks, on_scale, pair_counts
 
 __all__ = [
     "TAU_QUANTILE",
@@ -69,7 +71,7 @@ class FoldOutcome:
     risk: Float
 
 
-def harrell(time: Float, event: Bool, risk: Float, tied_tol: float = TIED) -> Concordance:
+def harrell(time: Float, event: Bool, risk: Float, tied_tol: float | None = None) -> Concordance:
     """Harrell's C in O(n log n): concordant pairs plus half the tied ones, over comparable pairs.
 
     Harrell et al., JAMA 1982; Harrell et al., Statistics in Medicine 1996. A constant risk scores 0.5.
@@ -147,13 +149,25 @@ def outcome(event: Bool, time: Float) -> NDArray[Any]:
 
 def pairs_of_each(fold: FoldOutcome) -> tuple[Float, Float]:
     """Each patient's comparable pairs, as the earlier and as the later one, and how many of them are concordant."""
-    counts = pair_counts(fold.time, fold.event, fold.risk)
-    order = np.argsort(fold.time[fold.event], kind="stable")
-    time, risk = fold.time[fold.event][order], fold.risk[fold.event][order]
-    # The events before each patient, or at the same time as a censored one: a prefix, so a suffix of the reverse.
-    before = np.where(fold.event, np.searchsorted(time, fold.time), np.searchsorted(time, fold.time, side="right"))
-    lower, not_higher = compare_risks(risk[::-1], len(time) - before, fold.risk, TIED)
-    comparable, score = before.astype(np.float64), before - 0.5 * (lower + not_higher)
+    risk = on_scale(fold.risk)
+    counts = pair_counts(fold.time, fold.event, risk)
+    answered = ~np.isnan(risk)
+    comparable, score = _events_before(fold, fold.event)[0].astype(np.float64), np.zeros(len(risk))
+    before, order = _events_before(fold, fold.event & answered)
+    lower, not_higher = compare_risks(risk[order][::-1], len(order) - before[answered], risk[answered], TIED)
+    score[answered] = before[answered] - 0.5 * (lower + not_higher)
     comparable[counts.row] += counts.comparable
     score[counts.row] += counts.concordant + 0.5 * counts.tied
     return comparable, score
+
+
+def _events_before(fold: FoldOutcome, event: Bool) -> tuple[Int, Int]:
+    """How many of these events come before each patient, or at the same time as a censored one; the events in order.
+
+    The former are a prefix of the latter, so a suffix of the reverse.
+    """
+    order = np.flatnonzero(event)
+    order = order[np.argsort(fold.time[order], kind="stable")]
+    time = fold.time[order]
+    before = np.where(fold.event, np.searchsorted(time, fold.time), np.searchsorted(time, fold.time, side="right"))
+    return before, order

@@ -13,7 +13,8 @@ What is undefined, and what is not (one policy for every metric here and for eve
 * "constant" allows for rounding: a standard deviation below 8 machine epsilons (of the given dtype) of the
   root mean square is float noise, not signal.
 
-A prediction that is not finite where the truth is measured raises :class:`UserError`.
+A prediction that is not finite where the truth is measured raises :class:`UserError`. Correlations know no scale:
+columns whose squares would leave float64 (genes times 1e-300) are brought to a power of two near 1.
 
 Source of the metric: PAST, Methods, "Single-cell gene expression prediction", PCC_gene = mean over genes of
 corr(prediction of the gene, truth of the gene). As printed it divides by all d genes and says nothing of an undefined
@@ -37,6 +38,8 @@ Float64Array = NDArray[np.float64]
 Values = NDArray[Any]
 
 MINIMUM_UNITS = 3
+SAFE_POWER = 400
+"""Columns whose largest magnitude lies within two to this power, up or down, are squared as they are."""
 TILE_GENES, TILE_VALUES = 512, 2**16  # wide, so that memory is read in order; small, so that a tile stays in cache
 NOISE_EPSILONS = 8
 
@@ -78,13 +81,16 @@ class PearsonAccumulator:
         # Rows: count, mean truth, mean prediction, and centred sums truth², prediction², truth·prediction.
         self._moments = np.zeros((6, genes))
         self._epsilon = [float(np.finfo(np.float64).eps)] * 2
+        self._peak = np.zeros((2, genes))  # largest magnitude so far, which says at what scale the moments are kept
 
     def update(self, truth: Values, predicted: Values) -> None:
         """Add units: ``truth`` ``(n, G)`` with NaN where not measured, ``predicted`` ``(n, G)``."""
         _check_shapes(truth, predicted, self._moments.shape[1])
         self._epsilon = [max(e, _epsilon(a)) for e, a in zip(self._epsilon, (truth, predicted), strict=True)]
+        power = self._grown(np.stack([magnitudes(truth), magnitudes(predicted)]))
         for rows, genes in _tiles(*truth.shape):
-            tile = _tile_moments(truth[rows, genes], predicted[rows, genes])
+            sides = [scaled(side[rows, genes], by[genes]) for side, by in zip((truth, predicted), power, strict=True)]
+            tile = _tile_moments(*sides)
             self._moments[:, genes] = _join(self._moments[:, genes], tile)
 
     def merge(self, other: PearsonAccumulator) -> None:
@@ -92,12 +98,21 @@ class PearsonAccumulator:
         if other._moments.shape != self._moments.shape:
             raise ValueError(f"{other._moments.shape[1]} genes cannot be merged into {self._moments.shape[1]}")
         self._epsilon = [max(pair) for pair in zip(self._epsilon, other._epsilon, strict=True)]
-        self._moments = _join(self._moments, other._moments)
+        power = self._grown(other._peak)
+        self._moments = _join(self._moments, _rescaled(other._moments, powers(other._peak) - power))
+
+    def _grown(self, peak: Float64Array) -> NDArray[np.int32]:
+        """The power of two ``(2, G)`` by which both sides are divided from now on; what was summed before follows."""
+        before, self._peak = powers(self._peak), np.maximum(self._peak, peak)
+        power = powers(self._peak)
+        self._moments = _rescaled(self._moments, before - power)
+        return power
 
     def spread(self, genes: int, columns: NDArray[np.int64]) -> PearsonAccumulator:
         """The same sums in a table of ``genes`` columns: this gene ``i`` becomes column ``columns[i]``."""
         wide = PearsonAccumulator(genes)
         wide._moments[:, columns] = self._moments
+        wide._peak[:, columns] = self._peak
         wide._epsilon = list(self._epsilon)
         return wide
 
@@ -196,6 +211,34 @@ def _spearman(truth: Values, predicted: Values, state: NDArray[np.int8]) -> Floa
             p = np.where(hole, np.nan, p)
         rho[genes] = pearson_per_gene(average_ranks(t), average_ranks(p))
     return rho
+
+
+def magnitudes(values: Values) -> Float64Array:
+    """The largest finite magnitude of each column, ``(G,)``; 0 where the type itself is too narrow to leave float64."""
+    if not np.issubdtype(values.dtype, np.floating) or values.dtype.itemsize < 8 or not len(values):
+        return np.zeros(values.shape[1])
+    high, low = np.nanmax(values, axis=0, initial=0.0), np.nanmin(values, axis=0, initial=0.0)
+    peak = np.maximum(high, -low)
+    return np.where(np.isfinite(peak), peak, 0.0)
+
+
+def powers(peak: Float64Array) -> NDArray[np.int32]:
+    """The power of two of each magnitude whose square is not safe, 0 for all others: these keep every bit."""
+    power = np.frexp(peak)[1]
+    return np.where((peak > 0) & (np.abs(power) > SAFE_POWER), power, 0).astype(np.int32)
+
+
+def scaled(values: Values, power: NDArray[np.int32]) -> Values:
+    """Columns divided by two to ``power (G,)``: exact, and the array itself where there is nothing to do."""
+    return np.ldexp(values, -power) if power.any() else values
+
+
+def _rescaled(moments: Float64Array, power: NDArray[np.int32]) -> Float64Array:
+    """Moments ``(6, G)`` of the two sides times two to ``power (2, G)``."""
+    if not power.any():
+        return moments
+    none, (t, p) = np.zeros_like(power[0]), power
+    return np.asarray(np.ldexp(moments, np.stack([none, t, p, 2 * t, 2 * p, t + p])), dtype=np.float64)
 
 
 def _tiles(rows: int, genes: int) -> Iterator[tuple[slice, slice]]:

@@ -8,6 +8,8 @@ stays flat. Undefined values, in one policy:
   is none; :mod:`protocols.metrics.correlation`, whose r are averaged, takes a constant truth out as NaN instead.
 * a value that is not finite raises :class:`UserError`.
 
+Correlations know no scale: genes times 1e-300 have the same r (:func:`protocols.metrics.correlation.powers`).
+
 Source: SEQUOIA, Methods, "Identification of well-predicted genes", Tables A4 and A5, Fig. A2, and its released code.
 """
 
@@ -22,7 +24,15 @@ from numpy.typing import NDArray
 from scipy import special
 
 from protocols.errors import UserError
-from protocols.metrics.correlation import MINIMUM_UNITS, NOISE_EPSILONS, Float64Array, Values
+from protocols.metrics.correlation import (
+    MINIMUM_UNITS,
+    NOISE_EPSILONS,
+    Float64Array,
+    Values,
+    magnitudes,
+    powers,
+    scaled,
+)
 
 Bool = NDArray[np.bool_]
 BLOCK_VALUES = 2**16  # of one matrix at a time: the blocks of three stay in cache
@@ -43,7 +53,8 @@ class Moments:
     """What correlations and errors of ``k`` matrices ``(units, g)`` are made of.
 
     ``mean (k, g)``, centred sums of ``products (k, k, g)``, which columns are ``constant (k, g)``, and ``rmse (k, g)``,
-    the root mean squared difference between each matrix and the first.
+    the root mean squared difference between each matrix and the first. ``mean`` and ``products`` are of columns divided
+    by two to ``power (k, g)``, which is 0 but where squares would leave float64; ``rmse`` is in the unit given.
     """
 
     units: int
@@ -51,6 +62,7 @@ class Moments:
     products: Float64Array
     constant: NDArray[np.bool_]
     rmse: Float64Array
+    power: NDArray[np.int32]
 
     def correlation(self, i: int, j: int) -> Correlation:
         """Pearson r between matrices ``i`` and ``j``, per gene."""
@@ -100,6 +112,7 @@ def moments(matrices: Sequence[Values]) -> Moments:
     n, genes = _common_shape(matrices)
     k = len(matrices)
     products, mean, rmse = np.zeros((k, k, genes)), np.zeros((k, genes)), np.zeros((k, genes))
+    power, rmse_power = np.stack([powers(magnitudes(m)) for m in matrices]), np.zeros((k, genes), dtype=np.int32)
     equal = np.ones((k, genes), dtype=bool)  # every value the same, which rounding of the mean can hide
     ones = np.ones(n)
     for block in _blocks(n, genes):
@@ -108,16 +121,20 @@ def moments(matrices: Sequence[Values]) -> Moments:
             for i, c in enumerate(columns):
                 if i:
                     gap = c - columns[0]
+                    rmse_power[i, block] = powers(magnitudes(gap))
+                    gap = scaled(gap, rmse_power[i, block])
                     rmse[i, block] = np.einsum("ij,ij->j", gap, gap)
-                mean[i, block] = ones @ c / max(n, 1)
                 equal[i, block] = (c == c[:1]).all(axis=0)
+            columns = [scaled(c, by[block]) for c, by in zip(columns, power, strict=True)]
             for i, c in enumerate(columns):
+                mean[i, block] = ones @ c / max(n, 1)
                 c -= mean[i, block]
                 for j in range(i + 1):
                     products[i, j, block] = products[j, i, block] = np.einsum("ij,ij->j", c, columns[j])
     if not np.isfinite(products).all() or not np.isfinite(rmse).all():
-        raise _refused("a value is NaN, infinite or too large to be squared", "finite values")
-    return Moments(n, mean, products, equal | _constant(products, mean, n, matrices), np.sqrt(rmse / max(n, 1)))
+        raise _refused("a value is NaN, infinite or too far from another", "finite values")
+    constant = equal | _constant(products, mean, n, matrices)
+    return Moments(n, mean, products, constant, np.ldexp(np.sqrt(rmse / max(n, 1)), rmse_power), power)
 
 
 def correlate(truth: Values, predicted: Values) -> Correlation:

@@ -10,6 +10,8 @@ A nucleus' class is its mean DAB optical density against the marker's lower boun
 * ``printed_formula`` (PAST, Methods, as printed): the same with percents in place of fractions, 0 to 30,000, unclipped.
 
 A score without nuclei to divide by is undefined: None, with the reason. :func:`tally` counts both that and clipping.
+Where such a score is an *answer* that is held against a label, it counts with :func:`farther_end`: leaving the patch
+out would reward a model for drawing nothing where it is unsure.
 """
 
 from __future__ import annotations
@@ -189,6 +191,12 @@ def h_score_of_image(
     if he_nuclei is None and needed and he is not None:
         he_nuclei = count(segment_watershed(he, mpp, image="he", settings=settings, white=he_white))
     return ImageHScore(h_score(dab, marker, he_nuclei=he_nuclei, variant=variant), labels, dab, classify(dab, marker))
+
+
+def farther_end(reference: Float | Sequence[float]) -> Float:
+    """The end of the scale (0 or 300) that is farther from each label ``(n,)``: what an answer without a nucleus counts
+    as. Half way both are as far; it is then 0, no stain."""
+    return np.where(np.asarray(reference, dtype=np.float64) < MAXIMUM / 2, MAXIMUM, 0.0)
 
 
 def tally(scores: Iterable[HScore]) -> Tally:

@@ -1,11 +1,13 @@
 """Counting comparable pairs of patients with right-censored follow-up, in O(n log n).
 
-Which pairs are comparable, and which risks are tied, is said in :mod:`protocols.metrics.concordance`.
+Which pairs are comparable, and which risks are tied, is said in :mod:`protocols.metrics.concordance`. A risk that is
+NaN is one that was not answered: every comparable pair of such a patient counts as discordant. Who may leave a patient
+out is decided where answers are read; a model of the pipeline may not.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,13 @@ from numpy.typing import NDArray
 from protocols.errors import UserError
 
 TIED = 1e-8
-"""Risks that are no further apart are tied, as in scikit-survival and so in MCAT's published C-indices."""
+"""Risks that are no further apart are tied, as in scikit-survival and so in MCAT's published C-indices.
+
+The tolerance is absolute there, so that risks times 1e-10 are all tied. Here it holds on the scale of :func:`on_scale`.
+"""
+
+NOISE = 8 * float(np.finfo(np.float64).eps)
+"""A spread below this share of the risks is rounding, as in :mod:`protocols.metrics.correlation`."""
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -34,13 +42,45 @@ class PairCounts:
     tied_time: Int
 
 
-def pair_counts(time: Float, event: Bool, risk: Float, tied_tol: float = TIED) -> PairCounts:
-    """Count every event's comparable, concordant and tied partners.
+def on_scale(risk: Float) -> Float:
+    """Risks on the scale on which ties are told: where they spread over less than 1, they are spread over 0 to 1.
 
-    Patients are put in order of time, events before censored ones; an event's partners are then all patients from the
-    end of its group of tied events on, and those with a lower risk are counted by :func:`_count_below`.
+    So no factor below 1 turns an order into ties. At a spread of 1 or more they stay as they are, which is the rule of
+    scikit-survival to the last bit, and so they do where the spread is rounding of one value. NaN stays NaN.
+    """
+    risk = np.asarray(risk, dtype=np.float64)
+    known = risk[np.isfinite(risk)]
+    if not len(known):
+        return risk
+    low, high = float(known.min()), float(known.max())
+    with np.errstate(over="ignore"):
+        spread = high - low
+    return (risk - low) / spread if NOISE * max(abs(low), abs(high)) < spread < 1 else risk
+
+
+def pair_counts(time: Float, event: Bool, risk: Float, tied_tol: float | None = None) -> PairCounts:
+    """Count every event's comparable, concordant and tied partners; no pair of a NaN risk is concordant or tied.
+
+    Ties are told to :data:`TIED` on the scale of :func:`on_scale`, or to an absolute ``tied_tol`` on risks as they are:
+    ``TIED`` is scikit-survival's rule, 0 lifelines'.
     """
     time, event, risk = checked(time, event, risk)
+    risk, tied_tol = (on_scale(risk), TIED) if tied_tol is None else (risk, tied_tol)
+    answered = ~np.isnan(risk)
+    if answered.all():
+        return _counted(time, event, risk, tied_tol)
+    every = _counted(time, event, np.zeros(len(risk)), tied_tol)
+    found = _counted(time[answered], event[answered], risk[answered], tied_tol)
+    concordant, tied = np.zeros(len(risk), dtype=np.int64), np.zeros(len(risk), dtype=np.int64)
+    row = np.flatnonzero(answered)[found.row]
+    concordant[row], tied[row] = found.concordant, found.tied
+    return replace(every, concordant=concordant[every.row], tied=tied[every.row])
+
+
+def _counted(time: Float, event: Bool, risk: Float, tied_tol: float) -> PairCounts:
+    """Patients are put in order of time, events before censored ones; an event's partners are then all patients from
+    the end of its group of tied events on, and those with a lower risk are counted by :func:`_count_below`.
+    """
     order = np.lexsort((~event, time))
     t, e, r = time[order], event[order], risk[order]
     rows = np.flatnonzero(e)
@@ -62,10 +102,10 @@ def checked(time: Float, event: Bool, risk: Float) -> tuple[Float, Bool, Float]:
             expected="one number, one True or False and one risk a patient",
             remedy="mend the table",
         )
-    for name, values in (("time", time), ("risk", risk)):
-        if not np.isfinite(values).all():
+    for name, wrong, what in (("time", ~np.isfinite(time), "NaN or infinite"), ("risk", np.isinf(risk), "infinite")):
+        if wrong.any():
             raise UserError(
-                f"a {name} is NaN or infinite",
+                f"a {name} is {what}",
                 where="concordance",
                 expected="finite numbers",
                 remedy=f"mend the {name}s",

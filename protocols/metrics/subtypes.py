@@ -41,11 +41,15 @@ def subtypes(
 
 
 def kappa(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> tuple[float, float | None] | None:
-    """Share of equal tiles, and Cohen's kappa (None where chance alone explains all); tiles with a subtype in both."""
-    both = (truth != NO_SUBTYPE) & (predicted != NO_SUBTYPE)
-    if not both.any():
+    """Share of equal tiles, and Cohen's kappa, over the tiles whose truth has a subtype; None without such a tile.
+
+    A tile to which the prediction gives none is answered by a class of its own, which is never right: a constant map
+    has a share and a kappa of 0. Kappa is None where the truth has one subtype alone: then no map could show anything.
+    """
+    known = truth != NO_SUBTYPE
+    if not known.any():
         return None
-    a, b = truth[both], predicted[both]
+    a, b = truth[known], predicted[known]
     same = float((a == b).mean())
     chance = sum(float((a == m).mean() * (b == m).mean()) for m in np.unique(a))
-    return same, (same - chance) / (1 - chance) if chance < 1 else None
+    return same, (same - chance) / (1 - chance) if len(np.unique(a)) > 1 else None

@@ -1,7 +1,9 @@
 """Curves of survival: Kaplan-Meier by risk group, log-rank, numbers at risk, Brier score and time-dependent AUC.
 
 Whatever is undefined is None, never NaN: a log-rank test without an event while both groups are followed, a Brier
-score or an AUC without a grid (no event in training, or no overlap of follow-up) or without a test event.
+score or an AUC without a grid (no event in training, or no overlap of follow-up) or without a test event. These say
+nothing of the model. What a model leaves unanswered (a fold or a patient without curves or risk, NaN) is not left out:
+it counts as the worst answer that there is.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from protocols.metrics.concordance import Bool, Float, Int, outcome
+from protocols.metrics.pair_counts import on_scale
 
 GRID_PERCENTILES = (10, 90)
 GRID_POINTS = 15
@@ -75,9 +78,26 @@ def logrank_p(time: Float, event: Bool, group: Int) -> float | None:
     return p if np.isfinite(p) else None
 
 
+def worst_at(time: Float, event: Bool, risk: Float, grid: Float) -> Float:
+    """Risks at each time of ``grid``, ``(n, k)``: a NaN is below all others after the event, and above them before."""
+    known = risk[~np.isnan(risk)]
+    low, high = (known.min() - 1, known.max() + 1) if len(known) else (0.0, 1.0)
+    after = event[:, None] & (time[:, None] <= grid)
+    return np.where(np.isnan(risk)[:, None], np.where(after, low, high), risk[:, None])
+
+
 def high_risk(risk: Float) -> Bool:
-    """Patients above the median risk of those given. All False if every risk is the same: there are no groups then."""
-    return np.asarray(risk > np.median(risk))
+    """Patients above the median risk of those given. All False if every risk is the same: there are no groups then.
+
+    NaN, an answer that is not there, is below every median: see :func:`placed_worst`.
+    """
+    known = risk[~np.isnan(risk)]
+    return np.asarray(risk > np.median(known)) if len(known) else np.zeros(len(risk), dtype=bool)
+
+
+def placed_worst(high: Bool, event: Bool, risk: Float) -> Bool:
+    """The groups with every patient without an answer (NaN) in the wrong one: low with the event, high without."""
+    return np.where(np.isnan(risk), ~event, high)
 
 
 def high_risk_by_fold(risks: Sequence[Float]) -> Bool:
@@ -130,9 +150,13 @@ def truncated(time: Float, event: Bool, tau: float) -> tuple[Float, Bool]:
 
 
 def integrated_brier(
-    train_time: Float, train_event: Bool, time: Float, event: Bool, times: Float, survival: Float
+    train_time: Float, train_event: Bool, time: Float, event: Bool, times: Float | None, survival: Float | None
 ) -> float | None:
-    """Integrated Brier score over :func:`evaluation_grid` (Graf et al., Statistics in Medicine 1999)."""
+    """Integrated Brier score over :func:`evaluation_grid` (Graf et al., Statistics in Medicine 1999).
+
+    A patient without a curve (a row with NaN; everybody, without ``survival``) counts as surely wrong at every time:
+    alive (1) after the event, dead (0) while still followed.
+    """
     from sksurv.metrics import integrated_brier_score
 
     grid = evaluation_grid(train_time, train_event, time)
@@ -141,14 +165,21 @@ def integrated_brier(
     t, e = truncated(time, event, np.nextafter(train_time.max(), 0))
     if not e.any():
         return None
-    value = integrated_brier_score(
-        outcome(train_event, train_time), outcome(e, t), step_at(times, survival, grid), grid
-    )
+    worst = (event[:, None] & (time[:, None] <= grid)).astype(np.float64)
+    answer = worst
+    if times is not None and survival is not None:
+        refused = np.isnan(survival).any(axis=1, keepdims=True)
+        answer = np.where(refused, worst, step_at(times, survival, grid))
+    value = integrated_brier_score(outcome(train_event, train_time), outcome(e, t), answer, grid)
     return float(value) if np.isfinite(value) else None
 
 
 def mean_auc(train_time: Float, train_event: Bool, time: Float, event: Bool, risk: Float) -> float | None:
-    """Cumulative/dynamic AUC averaged over :func:`evaluation_grid` (Uno et al., JASA 2007; scikit-survival)."""
+    """Cumulative/dynamic AUC averaged over :func:`evaluation_grid` (Uno et al., JASA 2007; scikit-survival).
+
+    Its ties have the tolerance of the C-index, and so its scale (:func:`protocols.metrics.pair_counts.on_scale`).
+    A patient without an answer (NaN) has the lowest risk once the event is there, and the highest before.
+    """
     from sksurv.metrics import cumulative_dynamic_auc
 
     grid = evaluation_grid(train_time, train_event, time)
@@ -159,5 +190,6 @@ def mean_auc(train_time: Float, train_event: Bool, time: Float, event: Bool, ris
     grid = np.array([at for at in grid if np.any(e & (t <= at)) and np.any(t > at)])
     if not len(grid):
         return None
-    value = cumulative_dynamic_auc(outcome(train_event, train_time), outcome(e, t), risk, grid)[1]
+    scored = worst_at(time, event, on_scale(risk), grid) if np.isnan(risk).any() else on_scale(risk)
+    value = cumulative_dynamic_auc(outcome(train_event, train_time), outcome(e, t), scored, grid)[1]
     return float(value) if np.isfinite(value) else None

@@ -101,10 +101,13 @@ class WellPredicted:
 
 
 class Held(NamedTuple):
-    """How many genes found in one cohort another confirms; ``share`` of those found, None where none was found."""
+    """How many genes found in one cohort another confirms; ``share`` of those found.
+
+    Where none was found the share is 0: a model that calls nothing well predicted has shown nothing that holds.
+    """
 
     confirmed: int
-    share: float | None
+    share: float
 
 
 def benjamini_hochberg(p: Float64Array) -> Float64Array:
@@ -155,7 +158,9 @@ def agree(truth: Values, predicted: Values, untrained: Values | None) -> Agreeme
     if untrained is None:
         nothing = np.zeros_like(r.r)
         twin, between = Correlation(nothing, np.zeros_like(r.constant)), nothing
-        rmse_untrained = np.sqrt(found.products[0, 0] / max(found.units, 1) + found.mean[0] ** 2)
+        rmse_untrained = np.ldexp(
+            np.sqrt(found.products[0, 0] / max(found.units, 1) + found.mean[0] ** 2), found.power[0]
+        )
     else:
         twin, between, rmse_untrained = found.correlation(0, 2), found.correlation(1, 2).r, found.rmse[2]
     return Agreement(found.units, r.r, r.constant, twin.r, twin.constant, between, found.rmse[1], rmse_untrained)
@@ -202,4 +207,4 @@ def holds(discovery: WellPredicted, external: WellPredicted) -> Held:
             remedy="take the genes that both cohorts have",
         )
     count = int((discovery.significant & external.significant).sum())
-    return Held(count, count / discovery.count if discovery.count else None)
+    return Held(count, count / discovery.count if discovery.count else 0.0)

@@ -61,7 +61,12 @@ PROTOCOL = Protocol(
         ),
         Metric("emd_own_genes", "EMD, own genes", "as published: each model on its own best genes on slides", False),
         Metric("emd_by_width", "EMD by width", "as released: divided by the width of the grid", False),
-        Metric("subtype_kappa", "Subtypes κ", "Cohen's kappa of each tile's meta-module", nothing=0.0),
+        Metric(
+            "subtype_kappa",
+            "Subtypes κ",
+            "Cohen's kappa of each tile's meta-module; a tile to which the map gives none is wrong",
+            nothing=0.0,
+        ),
     ),
     place=60,
 )

@@ -33,7 +33,18 @@ PROTOCOL = Protocol(
         Metric("psnr_shift", "PSNR, shifts", "the best over small whole-pixel shifts, on the central pixels"),
         Metric("ssim_shift", "SSIM, shifts", "the best over small whole-pixel shifts, on the central pixels"),
         Metric("psnr_registered", "PSNR, registered", "against the IHC on the H&E's own grid; phantoms only"),
-        Metric("h_score_r", "H-score r", "Pearson r of patches' H-scores with the labels", nothing=0.0),
+        Metric(
+            "h_score_r",
+            "H-score r",
+            "Pearson r of patches' H-scores with the labels; an image without a nucleus is the farther of 0 and 300",
+            nothing=0.0,
+        ),
+        Metric(
+            "h_score_answered",
+            "H-score answered",
+            "share of labelled patches whose generated image has a nucleus; the others count as the farther end",
+            None,
+        ),
         Metric("h_score_bias", "H-score bias", "mean of image minus label, on the scale 0 to 300", None, 0.0),
         Metric(
             "h_score_pipeline_r",

@@ -30,7 +30,12 @@ PROTOCOL = Protocol(
             nothing=0.5,
         ),
         Metric("uno_mean", "Uno C", "C-index with weights for censoring (IPCW), mean over folds", nothing=0.5),
-        Metric("brier_integrated", "Brier", "integrated Brier score: lower is better; of models with curves", False),
+        Metric(
+            "brier_integrated",
+            "Brier",
+            "integrated Brier score: lower is better; of models with curves, one refused counting as the worst",
+            False,
+        ),
         Metric("auc_mean", "AUC(t)", "cumulative/dynamic AUC, averaged over time", nothing=0.5),
         Metric(
             "logrank_p", "Log-rank p", "halves by median risk of each fold; descriptive, uncorrected", None, form="p"

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from protocols.declared import HOW, hole
 from protocols.errors import UserError
 from protocols.metrics.spatial_maps import TileGrid
 
 Float = NDArray[np.float64]
 
 
-def aligned_map(table: pd.DataFrame, grid: TileGrid, genes: tuple[str, ...], where: str) -> Float:
-    """Values ``(tiles, genes)`` at the tiles asked for; a missing tile or gene, a tile twice and a hole are errors."""
-    remedy = "hand in one row a covered tile: row, column, one column a gene"
+def tile_name(row: object, column: object) -> str:
+    """What a tile is called where it is declared missing."""
+    return f"row {row}, column {column}"
+
+
+def aligned_map(
+    table: pd.DataFrame, grid: TileGrid, genes: tuple[str, ...], where: str, declared: Collection[str] = ()
+) -> Float:
+    """Values ``(tiles, genes)`` at the tiles asked for; a missing tile or gene, a tile twice and a hole are errors.
+
+    ``declared``: tiles that were declared missing; they, and no others, have no value at all (NaN).
+    """
+    remedy = f"hand in one row a covered tile: row, column, one column a gene; {HOW}"
     missing = [name for name in ("row", "column", *genes) if name not in table.columns]
     if missing:
         raise UserError(f"no column {missing[0]!r}", where=where, expected="row, column and genes", remedy=remedy)
@@ -31,6 +44,11 @@ def aligned_map(table: pd.DataFrame, grid: TileGrid, genes: tuple[str, ...], whe
             remedy=remedy,
         )
     values = table[list(genes)].to_numpy(np.float64)[at]
-    if not np.isfinite(values).all():
-        raise UserError("a value is not finite", where=where, expected="finite numbers", remedy=remedy)
+    names = [tile_name(*place) for place in zip(grid.row.tolist(), grid.column.tolist(), strict=True)]
+    bad = hole(values, names, declared)
+    if bad is not None:
+        raise UserError(
+            f"a value is not finite: {genes[bad[1]]} at {names[bad[0]]}", where=where, expected="finite numbers",
+            remedy=remedy,
+        )  # fmt: skip
     return values

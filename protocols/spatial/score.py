@@ -182,7 +182,7 @@ def _correlations(values: Float) -> Float:
 def _agreements(
     sections: Sequence[ScoredSection], maps: Mapping[str, tuple[Float, Float]], modules: Mapping[str, Sequence[str]]
 ) -> list[float]:
-    """Cohen's kappa of subtype maps of each section, where defined."""
+    """Cohen's kappa of subtype maps of each section whose truth has two subtypes or more; a constant map has 0."""
     found = []
     for section in sections if modules else ():
         truth, predicted = maps[section.name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from protocols import declared
 from protocols.bulk.answers import TRAINED, slides_file
+from protocols.declared import Answered, unanswered, worst_values
+from protocols.metrics.correlation import MINIMUM_UNITS
 from protocols.metrics.gene_correlation import pearson_per_gene, top_genes
-from protocols.metrics.spatial_maps import neighbour_mean
+from protocols.metrics.spatial_maps import TileGrid, neighbour_mean
 from protocols.records import UNITS_FILE
 from protocols.seeds import generator
+from protocols.sentinels import notes_of, seen
 from protocols.spatial.aligned import aligned_map
 from protocols.spatial.asked import AskedSection, asked_sections, covered, evaluated_genes, module_genes
 from protocols.spatial.score import ScoredSection, SpatialScores, score_sections
@@ -28,15 +33,41 @@ MapReader = Callable[[AskedSection], Float]
 
 def score(question: Question, answers: Path) -> Scored:
     """Score one model's maps, ``<answers>/<sections>/<section>.parquet``, beside its answers for slides if any."""
-    folder = answers / question.board.cohort
+    folder, missing = answers / question.board.cohort, declared.read(answers)
 
     def read(asked: AskedSection) -> Float:
         name = asked.section.name
         table = pd.read_parquet(folder / f"{name}.parquet")
-        return aligned_map(table, asked.grid, asked.genes, f"{question.where}, {name}")
+        return aligned_map(table, asked.grid, asked.genes, f"{question.where}, {name}", missing.get(name, ()))
 
-    answered = (answers / slides_file(0, TRAINED)).exists()
-    return _as_scored(question, score_with(question, read, own_genes(question, answers) if answered else ()))
+    of_slides = (answers / slides_file(0, TRAINED)).exists()
+    sections = scored_sections(question, read, own_genes(question, answers) if of_slides else ())
+    noticed = notes_of([seen(section.predicted) for section in sections], "tiles", "expression", of="sections")
+    found = _as_scored(question, _scores(question, [_filled(section) for section in sections]))
+    return replace(found, notes=noticed, answered=answered(question, sections))
+
+
+def answered(question: Question, sections: list[ScoredSection]) -> Answered | None:
+    """The headline over the tiles that were answered; None where all were. A section of under three is left out."""
+    kept = [~unanswered(section.predicted) for section in sections]
+    missing = sum(int((~one).sum()) for one in kept)
+    if not missing:
+        return None
+    alone = [_tiles(section, one) for section, one in zip(sections, kept, strict=True) if one.sum() >= MINIMUM_UNITS]
+    headline = _scores(question, alone).headline.mean if alone else None
+    return Answered(sum(map(len, kept)), missing, headline, "tiles")
+
+
+def _filled(section: ScoredSection) -> ScoredSection:
+    """A missing tile counts as the worst that the model itself answers on the section, gene by gene."""
+    if not unanswered(section.predicted).any():
+        return section
+    return replace(section, predicted=worst_values(section.truth, section.predicted))
+
+
+def _tiles(section: ScoredSection, kept: NDArray[np.bool_]) -> ScoredSection:
+    grid = TileGrid(section.grid.row[kept], section.grid.column[kept])
+    return replace(section, grid=grid, truth=section.truth[kept], predicted=section.predicted[kept])
 
 
 def describe(question: Question) -> dict[str, Any]:
@@ -70,8 +101,12 @@ def own_genes(question: Question, answers: Path) -> tuple[str, ...]:
 
 def score_with(question: Question, read: MapReader, own: tuple[str, ...]) -> SpatialScores:
     """Score maps from any source on every section."""
+    return _scores(question, scored_sections(question, read, own))
+
+
+def scored_sections(question: Question, read: MapReader, own: tuple[str, ...]) -> list[ScoredSection]:
     common = set(evaluated_genes(question))
-    scored = [
+    return [
         ScoredSection(
             name=asked.section.name,
             patient=asked.section.patient,
@@ -84,8 +119,11 @@ def score_with(question: Question, read: MapReader, own: tuple[str, ...]) -> Spa
         )
         for asked in asked_sections(question, own)
     ]
+
+
+def _scores(question: Question, sections: list[ScoredSection]) -> SpatialScores:
     modules = module_genes(question.opened(question.board.cohort).entry.modules)
-    return score_sections(scored, seed=question.seed, modules=modules)
+    return score_sections(sections, seed=question.seed, modules=modules)
 
 
 def score_control(question: Question, name: str) -> Scored:

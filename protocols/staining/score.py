@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from protocols.contract import CropArray, RowArray, TextArray
 from protocols.errors import UserError
 from protocols.metrics.agreement import agreement_by_patient, pearson
-from protocols.metrics.h_score import THRESHOLDS, h_score_of_image
+from protocols.metrics.h_score import THRESHOLDS, farther_end, h_score_of_image
 from protocols.metrics.image_shifts import psnr_shift_tolerant, ssim_shift_tolerant
 from protocols.metrics.image_similarity import image_similarity, psnr
 from protocols.metrics.intervals import mean_interval
@@ -38,7 +38,8 @@ Images = Callable[[RowArray], CropArray]
 class ScoredTiles:
     """One fold's test tiles. Readers give rows of the fold: ``predicted``, ``truth`` (the scanned IHC), ``he``, and
     ``registered`` (the IHC on the H&E's own grid; phantoms only). ``patch`` is the patch of each tile; ``reference``
-    maps it to the H-score of its label (absent: none)."""
+    maps it to the H-score of its label (absent: none). ``unanswered``: tiles that a submission declared missing; there
+    ``predicted`` gives the worst image, and their patch has no H-score (None: nothing is missing)."""
 
     name: str
     tile: TextArray
@@ -49,6 +50,12 @@ class ScoredTiles:
     predicted: Images
     registered: Images | None
     reference: dict[str, float]
+    unanswered: NDArray[np.bool_] | None = None
+
+
+def worst_images(truth: CropArray) -> CropArray:
+    """The images ``(n, p, p, 3)`` farthest from these: each value the farther end of its range, 0 or 255."""
+    return np.where(truth < 128, np.uint8(255), np.uint8(0)).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +81,7 @@ def score_tiles(folds: Sequence[ScoredTiles], marker: str, *, mpp: float, seed: 
     means = units.groupby("patient")[["psnr", "ssim", "ssim_global", "psnr_shift", "ssim_shift"]].mean()
     per_patient = {str(patient): float(value) for patient, value in means["psnr"].items()}
     patches = _patches(units, folds)
-    read = _read_out(patches, seed) if marker in THRESHOLDS else {}
+    read = read_out(patches, seed) if marker in THRESHOLDS else {}
     return ImageScores(
         headline=mean_interval(per_patient),
         summary={
@@ -97,7 +104,7 @@ def score_tiles(folds: Sequence[ScoredTiles], marker: str, *, mpp: float, seed: 
     )
 
 
-H_SCORE_KEYS = ("h_score_r", "h_score_bias", "h_score_mae", "h_score_pipeline_r")
+H_SCORE_KEYS = ("h_score_r", "h_score_answered", "h_score_bias", "h_score_mae", "h_score_pipeline_r")
 
 
 def _tiles(fold: ScoredTiles, marker: str, mpp: float, shift_px: int) -> pd.DataFrame:
@@ -129,6 +136,7 @@ def _tiles(fold: ScoredTiles, marker: str, mpp: float, shift_px: int) -> pd.Data
             for side, images in (("predicted", answer), ("truth", truth)):
                 counts = np.array([_classes(image, marker, mpp) for image in images])
                 columns |= {f"{side}_{k}": counts[:, k] for k in range(4)}
+        columns["unanswered"] = np.zeros(len(rows), dtype=bool) if fold.unanswered is None else fold.unanswered[rows]
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
@@ -157,6 +165,8 @@ def _patches(units: pd.DataFrame, folds: Sequence[ScoredTiles]) -> pd.DataFrame:
             row[f"h_{side}"] = np.nan
             if f"{side}_0" in part.columns:
                 row[f"h_{side}"] = _from_counts([int(part[f"{side}_{k}"].sum()) for k in range(4)])
+        if part["unanswered"].any():
+            row["h_predicted"] = np.nan  # the patch has not been answered whole
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -167,20 +177,27 @@ def _from_counts(counts: Sequence[int]) -> float:
     return sum(100.0 * k * count for k, count in enumerate(counts)) / total if total else float("nan")
 
 
-def _read_out(patches: pd.DataFrame, seed: int) -> dict[str, float | None]:
+def read_out(patches: pd.DataFrame, seed: int) -> dict[str, float | None]:
     """Agreement of H-scores with the labels, intervals over resampled patients, and of the pipeline itself.
 
-    A patch without a nucleus in the generated image has no score; it is counted and left out of r.
+    ``patches``: patient, h_reference, h_truth, h_predicted; NaN where there is none. Every labelled patch counts: where
+    the generated image has no nucleus, with the end of the scale that is farther from its label. ``h_score_answered``
+    is the share of labelled patches that have one. A patch without a label, or (for the pipeline) without a nucleus in
+    the scanned image, is left out: that is so for every model alike.
     """
     known = patches.dropna(subset=["h_reference"])
     sound = known.dropna(subset=["h_truth"])
-    scored = known.dropna(subset=["h_predicted"])
     pipeline = pearson(sound["h_truth"].to_numpy(), sound["h_reference"].to_numpy()).r if len(sound) > 2 else None
-    found: dict[str, float | None] = {"h_score_pipeline_r": pipeline}
-    if len(scored) < 3:
+    given, reference = known["h_predicted"].to_numpy(np.float64), known["h_reference"].to_numpy(np.float64)
+    answered = np.isfinite(given)
+    found: dict[str, float | None] = {
+        "h_score_pipeline_r": pipeline,
+        "h_score_answered": float(answered.mean()) if len(known) else None,
+    }
+    if len(known) < 3:
         return found | {"h_score_r": None, "h_score_bias": None, "h_score_mae": None}
-    predicted, reference = scored["h_predicted"].to_numpy(), scored["h_reference"].to_numpy()
-    agreed = agreement_by_patient(predicted, reference, scored["patient"].to_numpy(str), seed)
+    predicted = np.where(answered, given, farther_end(reference))
+    agreed = agreement_by_patient(predicted, reference, known["patient"].to_numpy(str), seed)
     return found | {
         "h_score_r": agreed.r.value,
         "h_score_r_low": agreed.r.low,

@@ -2,7 +2,8 @@
 
 ``<folder>/<cohort>/<marker>/<tile>.png``: 8-bit RGB of the tile's side, named as ``slide2omics units ihc4bc`` lists
 tiles. Every tile is tested once, so a marker's folder holds one image for each. A marker that has a folder must be
-there whole; others count as not handed in.
+there whole; others count as not handed in. A tile without an image is named in a table ``missing.csv`` (column
+``tile``) beside the images: that declares it missing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from protocols import declared
 from protocols.contract import CropArray, RowArray, TextArray
 from protocols.errors import UserError, look_up
 from protocols.images.patch_images import PNG_RGB, PNG_SIGNATURE, decode
@@ -21,6 +23,7 @@ from protocols.staining.answers import fold_file
 from protocols.task import CohortRequest, Question
 
 SUFFIX = ".png"
+MISSING = "missing.csv"
 AT_ONCE = 32
 
 
@@ -53,13 +56,20 @@ def lay_out(question: Question, place: Path, folder: Path, where: str) -> None:
             f"the cohort has no patch of {marker}", where=where, expected="a marker it has", remedy="drop it"
         )
     tiles = [store.tiles(store.rows_of(marker, fold.test)).name for fold in question.split.folds]
-    _check_names(place, np.concatenate(tiles), store.tile.pixels)
+    missing = _declared(place, np.concatenate(tiles))
+    _check_names(place, np.concatenate(tiles), missing, store.tile.pixels)
+    by_fold = {
+        fold.name: missing & set(names.tolist()) for fold, names in zip(question.split.folds, tiles, strict=True)
+    }
+    declared.write(folder, by_fold, sum(map(len, tiles)), str(place))
     for number, names in enumerate(tiles):
         shape = (len(names), store.tile.pixels, store.tile.pixels, 3)
         array = np.lib.format.open_memmap(folder / fold_file(number), mode="w+", dtype=np.uint8, shape=shape)
         for start in range(0, len(names), AT_ONCE):
             rows = np.arange(start, min(start + AT_ONCE, len(names)), dtype=np.int64)
-            array[rows] = _images(place, names, rows)
+            rows = rows[[name not in missing for name in names[rows].tolist()]]
+            if len(rows):
+                array[rows] = _images(place, names, rows)
         array.flush()
 
 
@@ -67,10 +77,28 @@ def _images(place: Path, names: TextArray, rows: RowArray) -> CropArray:
     return np.stack([decode(place / f"{names[row]}{SUFFIX}") for row in rows.tolist()])
 
 
-def _check_names(place: Path, tiles: TextArray, pixels: int) -> None:
-    given, wanted = {path.name for path in _seen(place)}, {f"{tile}{SUFFIX}" for tile in tiles.tolist()}
+def _declared(place: Path, tiles: TextArray) -> frozenset[str]:
+    """The tiles that ``missing.csv`` names, if it is there."""
+    path = place / MISSING
+    if not path.is_file():
+        return frozenset()
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    if not lines or lines[0] != "tile":
+        raise UserError("no column 'tile'", where=path, expected="a head, tile, and one name a line", remedy="add it")
+    names = frozenset(lines[1:])
+    _refuse(names - set(tiles.tolist()), path, "names are no test tiles", "only test tiles", "drop them")
+    return names
+
+
+def _check_names(place: Path, tiles: TextArray, missing: frozenset[str], pixels: int) -> None:
+    given = {path.name for path in _seen(place)} - {MISSING}
+    everything = {f"{tile}{SUFFIX}" for tile in tiles.tolist()}
+    absent = {f"{tile}{SUFFIX}" for tile in missing}
+    wanted = everything - absent
+    _refuse(given & absent, place, f"tiles are in {MISSING} and have an image", "either", "drop one of them")
     _refuse(given - wanted, place, "files are no test tiles", "only test tiles", "drop them")
-    _refuse(wanted - given, place, "test tiles have no image", "one image a test tile", "draw them, too")
+    remedy = f"draw them, too, or name them in {MISSING} to declare them missing"
+    _refuse(wanted - given, place, "test tiles have no image", "one image a test tile", remedy)
     for name in sorted(wanted):
         problem = _problem(place / name, pixels)
         if problem:

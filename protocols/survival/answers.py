@@ -6,6 +6,7 @@ The table has ``patient``, ``risk`` and, where the model gives curves, ``S(<mont
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from protocols.contract import TextArray
+from protocols.declared import HOW, hole
 from protocols.errors import UserError
 from protocols.survival.contract import SurvivalPrediction
 
@@ -52,7 +54,7 @@ def checked(answer: object, n: int, model: str, fold: str) -> SurvivalPrediction
     return SurvivalPrediction(risk.astype(np.float64), times, np.minimum.accumulate(curves, axis=1))
 
 
-_REMEDY = "hand in one row for every test patient of the fold"
+_REMEDY = f"hand in one row for every test patient of the fold; {HOW}"
 
 
 def fold_file(number: int) -> str:
@@ -96,8 +98,11 @@ def curves_of(table: pd.DataFrame, where: str) -> tuple[NDArray[np.float64] | No
     return np.array([months[name] for name in names]), table[names].to_numpy(np.float64)
 
 
-def aligned(table: pd.DataFrame, patients: list[str], where: str) -> pd.DataFrame:
-    """The table in the order of ``patients``; refuses missing columns, duplicates, strangers and missing patients."""
+def aligned(table: pd.DataFrame, patients: list[str], where: str, declared: Collection[str] = ()) -> pd.DataFrame:
+    """The table in the order of ``patients``; refuses missing columns, duplicates, strangers and missing patients.
+
+    ``declared``: patients who were declared missing; they, and no others, have neither risk nor curve.
+    """
     missing = [name for name in ("patient", "risk") if name not in table.columns]
     if missing:
         raise UserError(f"no column {missing[0]!r}", where=where, expected="patient and risk", remedy=_REMEDY)
@@ -124,7 +129,10 @@ def aligned(table: pd.DataFrame, patients: list[str], where: str) -> pd.DataFram
         )
     if not pd.api.types.is_numeric_dtype(table["risk"]):
         raise UserError("risk is not numeric", where=where, expected="numbers", remedy=_REMEDY)
-    if not np.isfinite(table["risk"].to_numpy(np.float64)).all():
-        bad = given[~np.isfinite(table["risk"].to_numpy(np.float64))].iloc[0]
-        raise UserError(f"the risk of {bad} is not finite", where=where, expected="finite numbers", remedy=_REMEDY)
+    risk = table["risk"].to_numpy(np.float64)[:, None]
+    bad = hole(risk, given.tolist(), declared)
+    if bad is not None:
+        raise UserError(
+            f"the risk of {given.iloc[bad[0]]} is not finite", where=where, expected="finite numbers", remedy=_REMEDY
+        )
     return table.assign(patient=given).set_index("patient").loc[patients].reset_index()

@@ -28,6 +28,7 @@ from protocols.metrics.survival_curves import (
     kaplan_meier,
     logrank_p,
     mean_auc,
+    placed_worst,
     risk_table_times,
 )
 from protocols.records import Interval
@@ -46,6 +47,7 @@ Float = NDArray[np.float64]
 class ScoredFold:
     """One fold's test patients with their follow-up and a model's answer, and the follow-up it was trained on.
 
+    ``risk`` is NaN for a patient whom a submission declared missing: it counts as the worst answer everywhere.
     ``times`` ``(k,)`` and ``survival`` ``(n, k)`` are the model's curves, or None.
     """
 
@@ -82,13 +84,15 @@ class SurvivalScores:
 def score_folds(folds: Sequence[ScoredFold]) -> SurvivalScores:
     """Score one cohort."""
     _check(folds)
-    rows = [_fold_row(fold) for fold in folds]
+    # A model that gives curves in some folds has refused them in the others: there they count as the worst.
+    curves = any(fold.survival is not None for fold in folds)
+    rows = [_fold_row(fold, curves) for fold in folds]
     values = mean_concordance(
         {f.name: (f.patient.tolist(), FoldOutcome(f.name, f.time, f.event, f.risk)) for f in folds}
     )
     time, event, risk = (np.concatenate([getattr(fold, name) for fold in folds]) for name in ("time", "event", "risk"))
     risks = [fold.risk for fold in folds]
-    high = high_risk_by_fold(risks)
+    high = placed_worst(high_risk_by_fold(risks), event, risk)
     # All patients' follow-up stands for the censoring distribution: together the folds test the whole cohort.
     uno_pooled, tau = uno(time, event, time, event, risk)
     summary = {
@@ -113,13 +117,15 @@ def score_folds(folds: Sequence[ScoredFold]) -> SurvivalScores:
             "events": int(event.sum()),
             "folds": len(folds),
             "undefined_folds": sum(row["harrell"] is None for row in rows),
-            "constant_risk_folds": sum(bool(np.ptp(fold.risk) == 0) for fold in folds),
+            "constant_risk_folds": sum(len(np.unique(fold.risk[~np.isnan(fold.risk)])) == 1 for fold in folds),
         },
         values=values,
         survival={
             "folds": rows,
             **_groups(time, event, high),
-            "logrank_p_pooled": logrank_p(time, event, high_risk_pooled(risks).astype(np.int64)),
+            "logrank_p_pooled": logrank_p(
+                time, event, placed_worst(high_risk_pooled(risks), event, risk).astype(np.int64)
+            ),
             "tau": tau,
             "grid": {"of": "training events", "percentiles": list(GRID_PERCENTILES), "points": GRID_POINTS},
         },
@@ -154,13 +160,11 @@ def average_scores(by_cohort: Mapping[str, SurvivalScores]) -> SurvivalScores:
     )
 
 
-def _fold_row(fold: ScoredFold) -> dict[str, Any]:
+def _fold_row(fold: ScoredFold, curves: bool) -> dict[str, Any]:
     train, test = (fold.train_time, fold.train_event), (fold.time, fold.event)
     found = harrell(*test, fold.risk)
     uno_c, tau = uno(*train, *test, fold.risk)
-    brier = None
-    if fold.times is not None and fold.survival is not None:
-        brier = integrated_brier(*train, *test, fold.times, fold.survival)
+    brier = integrated_brier(*train, *test, fold.times, fold.survival) if curves else None
     return {
         "fold": fold.name,
         "n": len(fold.time),
@@ -250,11 +254,10 @@ def _check(folds: Sequence[ScoredFold]) -> None:
                 "months of follow-up",
                 "mend the outcome table",
             )
-        bad = ~np.isfinite(fold.risk)
+        bad = np.isinf(fold.risk)
         if bad.any():
-            _refuse(
-                True, f"the risk of {fold.patient[bad][0]} is not finite", where, "finite numbers", "mend predict()"
-            )
+            told = f"the risk of {fold.patient[bad][0]} is not finite"
+            _refuse(True, told, where, "finite numbers, or NaN for who was declared missing", "mend predict()")
         for patient in fold.patient.tolist():
             if patient in tested:
                 told = f"{patient} is tested twice, first in fold {tested[patient]}"
@@ -271,8 +274,9 @@ def _check_curves(fold: ScoredFold, where: str) -> None:
         given = "times" if curves is None else "survival"
         raise UserError(f"{given} alone", where=where, expected="times and survival together", remedy="mend predict()")
     shape = (len(fold.patient), len(times))
-    ok = len(times) > 0 and curves.shape == shape and bool(np.isfinite(curves).all() and np.isfinite(times).all())
-    wrong = not ok or curves.min() < 0 or curves.max() > 1
+    ok = len(times) > 0 and curves.shape == shape and bool(np.isfinite(times).all())
+    curves = curves[~np.isnan(fold.risk)] if ok else curves
+    wrong = not ok or not np.isfinite(curves).all() or curves.min(initial=0) < 0 or curves.max(initial=1) > 1
     _refuse(
         wrong or bool(np.any(np.diff(times) <= 0)) or bool(np.any(np.diff(curves, axis=1) > RISING)),
         f"survival curves {curves.shape} at {len(times)} times are not valid",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from protocols import declared
+from protocols.declared import Answered
+from protocols.metrics.concordance import harrell
 from protocols.records import UNITS_FILE, ScoreRecord
+from protocols.sentinels import notes_of, seen
 from protocols.splits import Fold
 from protocols.survival.answers import aligned, curves_of, fold_file
 from protocols.survival.score import ScoredFold, SurvivalScores, average_scores, score_folds
@@ -21,11 +26,27 @@ from protocols.task import Question, Scored
 def score(question: Question, answers: Path) -> Scored:
     """Score one cohort's folds; ``answers`` holds a table a fold."""
     store, where = question.cohort.store, question.where
+    missing = declared.read(answers)
     folds = [
-        _scored(store, fold, _table(answers / fold_file(number)), where)
+        _scored(store, fold, _table(answers / fold_file(number)), where, missing.get(fold.name, ()))
         for number, fold in enumerate(question.split.folds)
     ]
-    return _as_scored(score_folds(folds))
+    found = _as_scored(score_folds(folds))
+    time = np.concatenate([fold.time[~np.isnan(fold.risk)] for fold in folds])
+    noticed = notes_of([seen(fold.risk) for fold in folds], "patients", "risk", time=time)
+    return replace(found, notes=noticed, answered=answered(folds))
+
+
+def answered(folds: Sequence[ScoredFold]) -> Answered | None:
+    """Harrell's C over the pairs of patients who were answered, mean over folds; None where all were."""
+    known = [~np.isnan(fold.risk) for fold in folds]
+    missing = sum(int((~one).sum()) for one in known)
+    if not missing:
+        return None
+    within = [harrell(f.time[one], f.event[one], f.risk[one]).value for f, one in zip(folds, known, strict=True)]
+    defined = [value for value in within if value is not None]
+    asked = sum(len(fold.risk) for fold in folds)
+    return Answered(asked, missing, float(np.mean(defined)) if defined else None, "patients")
 
 
 def average(parts: Mapping[str, tuple[ScoreRecord, Path]]) -> Scored:
@@ -59,9 +80,9 @@ def _table(path: Path) -> pd.DataFrame:
     return table
 
 
-def _scored(store: PatientStore, fold: Fold, table: pd.DataFrame, where: str) -> ScoredFold:
+def _scored(store: PatientStore, fold: Fold, table: pd.DataFrame, where: str, missing: Collection[str]) -> ScoredFold:
     at = f"{where}, fold {fold.name}"
-    ordered = aligned(table, [store.patients[row] for row in fold.test], at)
+    ordered = aligned(table, [store.patients[row] for row in fold.test], at, missing)
     times, survival = curves_of(ordered, at)
     return ScoredFold(
         name=fold.name,

@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from protocols import declared
 from protocols.errors import UserError
 from protocols.manifest import Manifest, read_manifest
+from protocols.metric import Metric
 from protocols.protocol import Protocol
 from protocols.records import ADDS_UP, Interval, ScoreRecord
 from protocols.splits import Exclusion
@@ -120,7 +122,9 @@ def fill_average(
         cohort=cohort,
         hashes=dict(hashes),
         excluded=[],
-        **_fields(scored),
+        metrics=max((record.metrics for record in records), key=len),
+        notes=list(dict.fromkeys(f"{record.board}: {note}" for record in records for note in record.notes)),
+        **_fields(protocol, scored),
     )
     return _written(folder, record, scored)
 
@@ -170,19 +174,35 @@ def record_of(
         excluded=[asdict(item) for item in dict.fromkeys(excluded)],
         task=task.name,
         board=question.board.name,
-        metrics=[asdict(metric) for metric in protocol.metrics],
+        metrics=[asdict(metric) for metric in metrics_of(protocol, scored)],
         place=protocol.place,
-        notes=list(told.notes),
-        **_fields(scored),
+        notes=[*told.notes, *notes_of(protocol, told, scored)],
+        **_fields(protocol, scored),
     )
 
 
-def _fields(scored: Scored | None) -> dict[str, Any]:
+def metrics_of(protocol: Protocol, scored: Scored | None) -> tuple[Metric, ...]:
+    """The protocol's, and behind them those of a submission that declared units missing."""
+    extra = scored is not None and scored.answered is not None
+    return (*protocol.metrics, *(declared.metrics(protocol.headline) if extra else ()))
+
+
+def notes_of(protocol: Protocol, told: Manifest, scored: Scored | None) -> list[str]:
+    """What scoring noticed of a model; a control says nothing on purpose, and an oracle what is true."""
+    if scored is None or told.card.kind != "model":
+        return []
+    missing = [] if scored.answered is None else [declared.note(protocol.headline, scored.answered)]
+    return [*missing, *scored.notes]
+
+
+def _fields(protocol: Protocol, scored: Scored | None) -> dict[str, Any]:
     if scored is None:
         return {"headline": Interval(None, None, None, 0)}
+    # An average has what stands beside a headline from its records.
+    beside = declared.beside(protocol.headline, scored.headline.mean, scored.answered)
     return {
         "headline": scored.headline,
-        "summary": dict(scored.summary),
+        "summary": {**beside, **scored.summary},
         "counts": dict(scored.counts),
         "per_patient": dict(scored.per_patient),
         "per_gene": list(scored.per_gene),

@@ -11,12 +11,16 @@ from sksurv.metrics import concordance_index_censored, concordance_index_ipcw
 from protocols.errors import UserError
 from protocols.metrics.concordance import (
     TIED,
+    FoldOutcome,
     harrell,
     outcome,
+    pairs_of_each,
     truncation_time,
     uno,
     why_uno_is_undefined,
 )
+from protocols.metrics.concordance_influence import fold_concordance
+from protocols.metrics.survival_curves import mean_auc
 
 Cohort = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -92,7 +96,7 @@ def test_risks_about_the_tolerance_apart_are_tied_as_in_scikit_survival(
     risk = np.nextafter(risk, risk + rng.integers(-1, 2, len(risk)))
     time, event = rng.permutation(len(risk)) + 1.0, np.ones(len(risk), bool)
     _, *counts = concordance_index_censored(event, time, risk)
-    found = harrell(time, event, risk)
+    found = harrell(time, event, risk, tied_tol=TIED)
     assert [found.concordant, found.discordant, found.tied_risk, found.tied_time] == counts
 
 
@@ -108,7 +112,7 @@ def test_the_last_digit_decides_as_the_rounded_difference_does(base: float, side
                 other = np.nextafter(other, other + steps)
             tied = abs(risk - other) <= TIED
             sums_disagree += tied != (risk - TIED <= other <= risk + TIED)
-            found = harrell(np.array([1.0, 2.0]), np.array([True, False]), np.array([risk, other]))
+            found = harrell(np.array([1.0, 2.0]), np.array([True, False]), np.array([risk, other]), tied_tol=TIED)
             assert found.tied_risk == tied
     if base != 1e3 or side == -1:
         assert sums_disagree > 0  # else this tests nothing
@@ -116,7 +120,8 @@ def test_the_last_digit_decides_as_the_rounded_difference_does(base: float, side
 
 def test_ties_of_risk_are_not_transitive() -> None:
     # 0 and 0.8 are tied, 0.8 and 1.6 are, 0 and 1.6 (in units of the tolerance) are not.
-    found = harrell(np.array([1.0, 2.0, 3.0]), np.array([True, True, False]), np.array([0.0, 0.8, 1.6]) * TIED)
+    risk = np.array([0.0, 0.8, 1.6]) * TIED
+    found = harrell(np.array([1.0, 2.0, 3.0]), np.array([True, True, False]), risk, tied_tol=TIED)
     assert (found.concordant, found.discordant, found.tied_risk) == (0, 1, 2)
 
 
@@ -144,8 +149,11 @@ def test_nobody_to_compare_with(size: int) -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_infinite_and_missing_numbers_are_refused(bad: float) -> None:
     fine = np.array([1.0, 2.0])
-    with pytest.raises(UserError, match="risk is NaN or infinite"):
-        harrell(fine, np.array([True, False]), np.array([1.0, bad]))
+    if np.isnan(bad):  # no answer: the pair counts as discordant
+        assert harrell(fine, np.array([True, False]), np.array([1.0, bad])).value == 0.0
+    else:
+        with pytest.raises(UserError, match="risk is infinite"):
+            harrell(fine, np.array([True, False]), np.array([1.0, bad]))
     with pytest.raises(UserError, match="time is NaN or infinite"):
         harrell(np.array([1.0, bad]), np.array([True, False]), fine)
 
@@ -210,3 +218,51 @@ def test_uno_with_training_follow_up_of_one_kind_only() -> None:
     censored = uno(train_time, np.zeros(61, bool), time, event, risk, tau=inside)[0]
     assert censored is not None
     assert censored != pytest.approx(uncensored, abs=1e-3)
+
+
+@given(st.integers(2, 60), st.integers(0, 10_000), st.booleans(), st.sampled_from([1e-3, 1e-10, 1e-60, 1e-300]))
+def test_no_scale_turns_an_order_into_ties(n: int, seed: int, ties: bool, scale: float) -> None:
+    """Right: the same C. With scikit-survival's absolute tolerance it is .5 from 1e-10 on."""
+    time, event, risk = cohort(n, seed, ties)
+    right, found = harrell(time, event, risk), harrell(time, event, risk * scale)
+    assert found == right
+    train = time.max() + np.append(time, 1.0), np.append(event, True)
+    assert uno(*train, time, event, risk * scale)[0] == pytest.approx(uno(*train, time, event, risk)[0])
+
+
+def test_pseudo_values_and_the_time_dependent_auc_do_not_know_the_scale_either() -> None:
+    time, event, risk = cohort(120, 3, ties=True)
+    train_time, train_event, _ = cohort(150, 5, ties=False)
+    auc = mean_auc(train_time, train_event, time, event, risk)
+    assert auc is not None
+    assert mean_auc(train_time, train_event, time, event, risk * 1e-10) == pytest.approx(auc, abs=1e-12)
+    one, other = (fold_concordance(FoldOutcome("a", time, event, risk * by)) for by in (1.0, 1e-10))
+    assert one is not None
+    np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_one_value_up_to_rounding_is_no_order() -> None:
+    time, event, _ = cohort(60, 1, ties=False)
+    noise = 0.7 + np.random.default_rng(0).integers(-2, 3, 60) * 1.1e-16
+    assert harrell(time, event, noise).value == 0.5
+
+
+def test_who_was_not_answered_is_discordant_in_every_pair() -> None:
+    time, event, risk = cohort(80, 6, ties=True)
+    absent = np.zeros(80, bool)
+    absent[[3, 20, 41]] = True
+    pairs = concordant = 0.0
+    for a in range(80):
+        for b in range(80):
+            if event[a] and (time[a] < time[b] or (time[a] == time[b] and not event[b])):
+                pairs += 1
+                if not absent[a] and not absent[b]:
+                    concordant += 0.5 if risk[a] == risk[b] else float(risk[a] > risk[b])
+    found = harrell(time, event, np.where(absent, np.nan, risk))
+    assert (found.comparable, found.value) == (pairs, pytest.approx(concordant / pairs))
+    assert found.value < (harrell(time, event, risk).value or 0)
+    assert harrell(time, event, np.full(80, np.nan)).value == 0.0
+    fold = FoldOutcome("a", time, event, np.where(absent, np.nan, risk))
+    comparable, score = pairs_of_each(fold)
+    assert score.sum() == pytest.approx(2 * concordant)  # each pair has two ends
+    assert comparable.sum() == 2 * pairs

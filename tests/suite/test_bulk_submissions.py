@@ -226,6 +226,43 @@ def test_rows_of_patients_stand_for_their_slides(run: Run) -> None:
         submit(run, by_patient.replace({"patient": {"zeta-07": "nobody"}}))
 
 
+def test_slides_declared_missing(run: Run) -> None:
+    """Every fourth slide of zeta and gamma has no value: worst in the headline, left out beside it."""
+    table = handed_in()
+    whole = {record.board: record for record in submit(run, table)}
+    gone = table["cohort"].isin(["zeta", "gamma"]) & (table.index % 4 == 0)
+    part = table.copy()
+    part.loc[gone, list(GENES)] = np.nan
+    found = {record.board: record for record in submit(run, part)}
+    zeta, share = found["zeta"], 1 - gone.sum() / table["cohort"].isin(["zeta", "gamma"]).sum()
+    assert zeta.summary["answered_share"] == pytest.approx(share)
+    assert (zeta.headline.mean or 0) < (whole["zeta"].headline.mean or 0) - 0.1
+    assert (zeta.summary["external_pearson"] or 0) < (whole["zeta"].summary["external_pearson"] or 0) - 0.1
+    assert zeta.notes[0].startswith(f"{gone.sum()} of ")
+    assert (found["beta"].headline, found["beta"].summary) == (whole["beta"].headline, whole["beta"].summary)
+    assert found["beta"].notes == []
+    assert found["average"].summary["answered_share"] == pytest.approx((share + 1) / 2)
+    # By hand: each fold's patients who were answered.
+    store, r = stored("zeta"), []
+    for fold in folds_of("zeta"):
+        rows = part[(part["cohort"] == "zeta") & (part["fold"] == fold.name) & ~gone]
+        mean = rows.groupby("patient")[list(store.genes)].mean()
+        truth = store.expression(np.array([store.patients.index(one) for one in mean.index])).astype(np.float64)
+        r.append(pearson_per_gene(truth, mean.to_numpy(np.float64)))
+    assert zeta.summary["pearson_mean_answered"] == pytest.approx(np.mean(r), abs=1e-6)
+
+
+def test_tiles_declared_missing(run: Run) -> None:
+    table = maps()
+    (whole,) = submit(run, table, MAPS)
+    table.loc[table.index % 4 == 0, list(GENES)] = np.nan
+    (found,) = submit(run, table, MAPS)
+    assert found.summary["answered_share"] == pytest.approx(0.75, abs=0.02)
+    assert (found.headline.mean or 0) < (whole.headline.mean or 0)
+    assert abs(found.summary["pearson_of_maps_answered"] or 1) < 0.3
+    assert "tiles were declared missing" in found.notes[0]
+
+
 def _one(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[], pd.DataFrame]:
     return lambda: change(handed_in())
 
@@ -309,7 +346,8 @@ def test_maps_are_scored_on_every_section(run: Run) -> None:
         (lambda t: pd.concat([t, t[:1]]), "a tile twice"),
         (lambda t: pd.concat([t, t[:1].assign(row=77)]), "1 tiles are not asked for, first row 77, column"),
         (lambda t: t[["section", "row", "column"]], "no column 'G"),
-        (lambda t: t.assign(**dict.fromkeys(GENES, np.nan)), "a value is not finite"),
+        (lambda t: t.assign(**dict.fromkeys(GENES, np.nan)), "every unit is declared missing"),
+        (lambda t: t.assign(**dict.fromkeys(GENES, np.inf)), "a value is not finite"),
         (lambda t: t.assign(**dict.fromkeys(GENES, "x")), "is not numeric"),
     ],
 )

@@ -93,12 +93,46 @@ def test_a_folder_is_scored_as_the_models_arrays_are(run: Run, tmp_path: Path) -
             tiles = store.tiles(store.rows_of(marker, fold.test))
             np.save(arrays / fold_file(k), store.reader("he", tiles)(np.arange(len(tiles))))
         own = TASK.score(asked, arrays)
-        assert (record.headline, record.summary, record.per_patient) == (own.headline, own.summary, own.per_patient)
+        whole = {"psnr_answered": own.headline.mean, "answered_share": 1.0}
+        assert (record.headline, record.summary) == (own.headline, {**own.summary, **whole})
+        assert record.per_patient == own.per_patient
         assert record.counts["tiles"] == 40
         written = ScoreRecord.read(submission_folder(PROTOCOL, record.board, "mine"))
         assert written.card["summary"] == "a note"
         assert (written.task, written.status, written.profile) == ("staining", "scored", "predictions only")
     assert not list((CACHE / "submissions").iterdir())  # what was laid out is gone
+
+
+def test_tiles_named_in_missing_csv_are_the_worst_images(run: Run, tmp_path: Path) -> None:
+    folder = drawn(run, tmp_path / "mine", ("ER",))
+    (whole,) = handed(run, folder)
+    place = folder / "tiny" / "ER"
+    gone = sorted(path.stem for path in place.glob("*.png"))[::4]
+    (place / "missing.csv").write_text("tile\n" + "\n".join(gone) + "\n")
+    with pytest.raises(UserError, match=rf"{len(gone)} tiles are in missing\.csv and have an image"):
+        handed(run, folder)
+    for name in gone:
+        (place / f"{name}.png").unlink()
+    (found,) = handed(run, folder)
+    assert found.summary["answered_share"] == 0.75
+    assert found.notes[0].startswith("10 of 40 tiles were declared missing")
+    units = pd.read_parquet(submission_folder(PROTOCOL, found.board, "mine") / "units.parquet").set_index("tile")
+    whole_units = units[~units["unanswered"]]
+    assert found.summary["psnr_answered"] == pytest.approx(whole_units.groupby("patient")["psnr"].mean().mean())
+    assert (found.headline.mean or 0) < (whole.headline.mean or 0)
+    # By hand: every value of the image is at the end of 0 to 255 that is farther from the truth.
+    store = question(run, "ER").cohort.store
+    tiles = store.tiles(store.rows_of("ER"))
+    truth = store.reader("ihc", tiles)(np.arange(len(tiles)))[tiles.name.tolist().index(gone[0])].astype(float)
+    error = np.maximum(truth, 255 - truth) ** 2
+    assert units.loc[gone[0], "psnr"] == pytest.approx(10 * np.log10(255**2 / error.mean()))
+    assert units.loc[gone[0], "psnr"] < 10 * np.log10(255**2 / (255 / 2) ** 2)
+    (place / "missing.csv").write_text("tile\nnobody\n")
+    with pytest.raises(UserError, match="1 names are no test tiles, first nobody"):
+        handed(run, folder)
+    (place / "missing.csv").unlink()
+    with pytest.raises(UserError, match=r"10 test tiles have no image.*name them in missing\.csv"):
+        handed(run, folder)
 
 
 def test_what_is_laid_out_are_the_very_pixels_in_the_folds_order(run: Run, tmp_path: Path) -> None:

@@ -68,9 +68,9 @@ def earlier(run: Run) -> pd.DataFrame:
 
 
 def spoilt(run: Run) -> pd.DataFrame:
-    """The very last row, of the last model's last board, has no number."""
+    """The very last row, of the last model's last board, is not finite."""
     found = table(run)
-    found.loc[len(found) - 1, "risk"] = float("nan")
+    found.loc[len(found) - 1, "risk"] = float("inf")
     return found
 
 

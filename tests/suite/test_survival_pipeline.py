@@ -20,6 +20,8 @@ from protocols.phantom.tcga_settings import MINI_TCGA
 from protocols.records import AVERAGE, UNITS_FILE, ScoreRecord
 from protocols.sealed import read_seal
 from protocols.survival import answers, fit
+from reports.leaderboard import build_leaderboards
+from reports.tables import columns
 from suite.engine.ask import run_ask
 from suite.engine.inputs import run_inputs
 from suite.engine.predict import Cell, cells_of, predict_cells
@@ -221,6 +223,30 @@ def test_several_models_and_one_cohort(run: Run, tmp_path: Path) -> None:
     both.to_parquet(tmp_path / "both.parquet")
     records = handed(run, tmp_path / "both.parquet")
     assert [(r.model, r.board, r.headline.mean) for r in records] == [("a", "gse7390", 1.0), ("b", "gse7390", 0.5)]
+    assert [r.notes for r in records] == [[], ["degenerate scale: risk is the same for all in 5 of 5 folds"]]
+
+
+@pytest.mark.usefixtures("no_submission_left")
+def test_a_patient_declared_missing_is_wrong_in_every_pair_and_stands_beside(run: Run, tmp_path: Path) -> None:
+    table = theirs(run).query("cohort == 'gse7390'").reset_index(drop=True)
+    table.assign(risk=table["risk"].where(table.index % 10 > 0)).to_csv(tmp_path / "part.csv", index=False)
+    (found,) = handed(run, tmp_path / "part.csv", "part")
+    missing = int((table.index % 10 == 0).sum())
+    assert found.summary["harrell_mean_answered"] == 1.0  # by time itself
+    assert found.summary["answered_share"] == pytest.approx(1 - missing / len(table))
+    assert 0.7 < (found.headline.mean or 0) < 0.95
+    for key in ("uno_mean", "auc_mean", "harrell_pooled"):
+        assert (found.summary[key] or 0) < 0.97
+    assert found.notes[0].startswith(f"{missing} of {len(table)} patients were declared missing")
+    others = [record(model, "gse7390") for model in ("kaplan_meier", "cox_elastic_net")]
+    assert all(one.summary["answered_share"] == 1.0 for one in others)
+    (plain,) = build_leaderboards(others, 0)
+    (board,) = build_leaderboards([*others, found], 0)
+    shown = {column.title: column for column in columns(board)}
+    assert {"C-index, answered", "Answered"} == set(shown) - {column.title for column in columns(plain)}
+    (row,) = [one for one in board.rows if one.model == "part"]
+    assert (shown["C-index, answered"].text(row), shown["Answered"].text(row)) == ("1.000", "0.899")
+    assert any("declared missing" in notice.text for notice in board.notices)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +256,8 @@ def test_several_models_and_one_cohort(run: Run, tmp_path: Path) -> None:
         (lambda t: pd.concat([t, t.iloc[:1]]), "twice"),
         (lambda t: t.iloc[1:], "1 test patients missing"),
         (lambda t: t.assign(patient=t["patient"].replace({t["patient"].iloc[0]: "nobody"})), "not test patients"),
-        (lambda t: t.assign(risk=t["risk"].where(t.index != 3)), "is not finite"),
+        (lambda t: t.assign(risk=t["risk"].where(t.index != 3, np.inf)), "is not finite"),
+        (lambda t: t.assign(risk=np.nan), "every unit is declared missing"),
         (lambda t: t.assign(risk="high"), "not numeric"),
         (lambda t: t.assign(fold="9"), "unknown fold '9'"),
         (lambda t: t.assign(fold=t["fold"].replace({"0": "1", "1": "0"})), "not test patients"),

@@ -68,8 +68,8 @@ def test_constant_risk_is_one_half() -> None:
 
 def test_the_tolerance_ties_close_risks() -> None:
     time, event = np.array([1.0, 2.0]), np.array([True, False])
-    assert harrell(time, event, np.array([0.0, 5e-9])).value == 0.5
-    assert harrell(time, event, np.array([0.0, 5e-8])).value == 0.0
+    assert harrell(time, event, np.array([0.0, 5e-9]), tied_tol=1e-8).value == 0.5
+    assert harrell(time, event, np.array([0.0, 5e-8]), tied_tol=1e-8).value == 0.0
 
 
 @given(st.integers(2, 40), st.integers(0, 10_000), st.booleans())

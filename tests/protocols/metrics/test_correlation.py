@@ -236,3 +236,31 @@ def test_the_printed_formula_differs_where_a_gene_is_undefined() -> None:
         assert mean_over_genes(r[::2], undefined) == pytest.approx(0.4)
         assert mean_over_genes(np.array([]), undefined) is None
     assert mean_over_genes(np.array([np.nan])) is None
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e200, 1e300])
+def test_r_at_scales_whose_squares_leave_float64(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(60, 3))
+    predicted = truth + rng.normal(size=truth.shape)
+    right = pearson_per_gene(truth, predicted)
+    np.testing.assert_allclose(pearson_per_gene(truth, predicted * scale), right, rtol=1e-12)
+    np.testing.assert_allclose(pearson_per_gene(truth * scale, predicted), right, rtol=1e-12)
+    np.testing.assert_allclose(spearman_per_gene(truth, predicted * scale), spearman_per_gene(truth, predicted))
+
+
+def test_chunks_of_other_scales_add_up() -> None:
+    """The first chunk is all zero, the second tiny, the third tiny to the square: one scale is found for all."""
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=(60, 2))
+    predicted = rng.normal(size=(60, 2)) * np.repeat([0.0, 1e-300, 1e-290], 20)[:, None]
+    chunks = PearsonAccumulator(2)
+    for start in (0, 20):
+        chunks.update(truth[start : start + 20], predicted[start : start + 20])
+    last = PearsonAccumulator(2)
+    last.update(truth[40:], predicted[40:])
+    chunks.merge(last)
+    wide = chunks.spread(5, np.array([4, 1]))
+    right = [np.corrcoef(truth[:, g], predicted[:, g] * 1e295)[0, 1] for g in (0, 1)]
+    np.testing.assert_allclose(chunks.result()[0], right, rtol=1e-10)
+    np.testing.assert_allclose(wide.result()[0][[4, 1]], right, rtol=1e-10)

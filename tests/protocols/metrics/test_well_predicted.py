@@ -294,6 +294,6 @@ def test_genes_that_hold() -> None:
     discovery = with_significant(True, True, True, False, False)
     assert holds(discovery, with_significant(True, False, True, True, False)) == (2, pytest.approx(2 / 3))
     assert holds(discovery, discovery) == (3, 1.0)
-    assert holds(with_significant(False), with_significant(True)) == (0, None)
+    assert holds(with_significant(False), with_significant(True)) == (0, 0.0)  # refusing pays nothing
     with pytest.raises(UserError, match="5 genes against 1"):
         holds(discovery, with_significant(True))

@@ -162,24 +162,27 @@ def test_h_score_of_a_patch_is_over_the_nuclei_of_all_its_tiles(tissue: CropArra
     assert found.counts["patches_without_h_score"] == 0
 
 
-def test_a_patch_without_nuclei_is_counted_and_left_out_of_r(tissue: CropArray) -> None:
+def test_a_patch_without_nuclei_counts_as_the_farther_end(tissue: CropArray) -> None:
     bare = tissue.copy()
     bare[4] = 240  # nothing is drawn of p3's patch
     found = scored([nuclei(tissue, REFERENCE, bare)], "ER")
     rows = {row["patch"]: row for row in found.image["patches"]}
     assert found.counts["patches_without_h_score"] == 1
     assert (rows["p3_a"]["h_predicted"], rows["p3_a"]["h_truth"] is None) == (None, False)
-    kept = [row for row in rows.values() if row["h_predicted"] is not None]
-    pairs = np.array([(row["h_predicted"], row["h_reference"]) for row in kept])
+    assert found.summary["h_score_answered"] == 0.8
+    # The label of the bare patch is 300: its answer counts as 0.
+    pairs = np.array([(row["h_predicted"] or 0.0, row["h_reference"]) for row in rows.values()])
     assert found.summary["h_score_r"] == pytest.approx(np.corrcoef(pairs.T)[0, 1], abs=1e-3)
     assert found.summary["h_score_bias"] == pytest.approx((pairs[:, 0] - pairs[:, 1]).mean(), abs=0.1)
     assert found.summary["h_score_mae"] == pytest.approx(np.abs(pairs[:, 0] - pairs[:, 1]).mean(), abs=0.1)
 
 
-def test_nothing_drawn_at_all_has_no_agreement(tissue: CropArray) -> None:
+def test_nothing_drawn_at_all_is_as_wrong_as_can_be(tissue: CropArray) -> None:
     found = scored([nuclei(tissue, REFERENCE, np.full_like(tissue, 240))], "PR")
     assert found.counts["patches_without_h_score"] == 5
-    assert [found.summary[key] for key in ("h_score_r", "h_score_bias", "h_score_mae")] == [None] * 3
+    # Labels 100, 200, 100, 300, 0 are answered by 300, 0, 300, 0, 300.
+    right = {"h_score_r": -0.8807048459279793, "h_score_bias": 40.0, "h_score_mae": 240.0, "h_score_answered": 0.0}
+    assert {key: found.summary[key] for key in right} == pytest.approx(right)
     assert found.summary["h_score_pipeline_r"] > 0.95
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from protocols.contract import Settings
 from protocols.protocol import Protocol
 from protocols.registry import load_reader, load_task, module_of, reader_modules, task_modules
+from protocols.settings import AUDIT_ONLY
 from protocols.task import CohortRequest, Part, Task
 from suite.engine.closure import Closure, closure_of, folder_of
 from suite.engine.data_hash import data_hash
@@ -200,9 +201,15 @@ def _built_by(settings: Settings, root: Path) -> list[str | Path]:
 
 
 def _entry(request: CohortRequest) -> Key:
-    """A cohort's entry less its places: where files lie says nothing of what they hold."""
-    told: Key = request.entry.model_dump(mode="json")
+    """A cohort's entry less its places (where files lie says nothing of what they hold) and what the audit alone reads."""
+    fields = type(request.entry).model_fields
+    audited = {name for name, one in fields.items() if AUDIT_ONLY.items() <= (_extra(one.json_schema_extra)).items()}
+    told: Key = request.entry.model_dump(mode="json", exclude=audited)
     return {**told, "root": "", "settings": "", "truth": told.get("truth") is not None}
+
+
+def _extra(told: object) -> dict[str, Any]:
+    return told if isinstance(told, dict) else {}
 
 
 def _modules(task: Task, *names: str) -> list[str]:

@@ -12,8 +12,8 @@ KNOWN_TRUTH: dict[str, Any] = {"known_truth": True}
 """``Field(json_schema_extra=KNOWN_TRUTH)`` of what only a phantom's entry can say: the engine leaves it out of all that
 is handed to a model whose card does not need the oracle."""
 AUDIT_ONLY: dict[str, Any] = {"audit_only": True}
-"""``Field(json_schema_extra=AUDIT_ONLY)`` of what the audit alone reads: it is None to everybody else, and in no key but
-the audit's, so that a rule may be mended and nothing is read or fitted again."""
+"""``Field(json_schema_extra=AUDIT_ONLY)`` of what the audit alone reads: None to everybody else, and in no key but the
+audit's, so that a rule may be mended and nothing is read or fitted again."""
 AUTO, EXACT = "auto", "exact"
 """Rules by which a label names a person; see :mod:`protocols.identity.persons`."""
 LOOK_ALIKES = 4000

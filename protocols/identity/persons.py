@@ -1,4 +1,4 @@
-"""Who a label names: one rule a cohort, so that ``TCGA-A1-A0SB-01A`` and ``tcga_a1_a0sb`` are one person to every audit.
+"""Who a label names: one rule a cohort, by which ``TCGA-A1-A0SB-01A`` and ``tcga_a1_a0sb`` are one person.
 
 Rules: ``auto`` (barcodes of known projects down to the patient; of all else case, blanks, separators and zero padding
 say nothing), ``exact`` (a label is a person), or a regular expression whose one group is the person.

@@ -201,7 +201,7 @@ def _built_by(settings: Settings, root: Path) -> list[str | Path]:
 
 
 def _entry(request: CohortRequest) -> Key:
-    """A cohort's entry less its places (where files lie says nothing of what they hold) and what the audit alone reads."""
+    """A cohort's entry less its places (where files lie says nothing of what they hold) and what audits read."""
     fields = type(request.entry).model_fields
     audited = {name for name, one in fields.items() if AUDIT_ONLY.items() <= (_extra(one.json_schema_extra)).items()}
     told: Key = request.entry.model_dump(mode="json", exclude=audited)

@@ -90,6 +90,7 @@ def working(image: CropArray):
 
 def stained(image: CropArray):
     import cv2
+
     white = np.percentile(image.reshape(-1, 3), 99.5, axis=0)
     od = -np.log10((image.astype(np.float32) + 1) / (white.astype(np.float32) + 1))
     od = cv2.GaussianBlur(od, (0, 0), 3)
@@ -137,14 +138,15 @@ def like_points(D, image, owner):
     cells = max(1, M // CELL_SIZE)
     centres = D[np.linspace(0, M - 1, cells).round().astype(int)].astype(np.float32)
     norm = (D.astype(np.float32) ** 2).sum(1)
-    cn = (centres ** 2).sum(1)
+    cn = (centres**2).sum(1)
 
     def assign(E, k):
         out = np.empty((len(E), k), np.int32)
         for s in range(0, len(E), BLOCK):
-            near = 2 * E[s:s + BLOCK].astype(np.float32) @ centres.T - cn
-            out[s:s+BLOCK] = np.argmax(near, 1)[:, None] if k == 1 else np.argpartition(-near, k - 1, 1)[:, :k]
+            near = 2 * E[s : s + BLOCK].astype(np.float32) @ centres.T - cn
+            out[s : s + BLOCK] = np.argmax(near, 1)[:, None] if k == 1 else np.argpartition(-near, k - 1, 1)[:, :k]
         return out
+
     home = assign(D, 1)[:, 0]
     order = np.argsort(home, kind="stable")
     starts = np.searchsorted(home[order], np.arange(cells + 1))
@@ -156,13 +158,16 @@ def like_points(D, image, owner):
         flat = np.argsort(probe.ravel(), kind="stable")
         ps = np.searchsorted(probe.ravel()[flat], np.arange(cells + 1))
         for c in range(cells):
-            db = order[starts[c]:starts[c + 1]]
-            if not len(db): continue
-            q = flat[ps[c]:ps[c + 1]] // k
+            db = order[starts[c] : starts[c + 1]]
+            if not len(db):
+                continue
+            q = flat[ps[c] : ps[c + 1]] // k
             dist = norm[q][:, None] + norm[db] - 2 * (E[q].astype(np.float32) @ D[db].astype(np.float32).T)
             dist[(owner[q][:, None] == owner[db]) | (image[q][:, None] >= image[db])] = np.inf
-            i, j = np.nonzero(dist < ALIKE ** 2)
-            Q.append(q[i]); B.append(db[j]); W.append(np.full(len(i), mirror))
+            i, j = np.nonzero(dist < ALIKE**2)
+            Q.append(q[i])
+            B.append(db[j])
+            W.append(np.full(len(i), mirror))
     q, b, w = map(np.concatenate, (Q, B, W))
     key = (image[q].astype(np.int64) * (image.max() + 1) + image[b]) * 2 + w
     o = np.argsort(key, kind="stable")
@@ -175,6 +180,7 @@ def like_points(D, image, owner):
 
 def agreeing(a, b):
     import cv2
+
     tol = TOLERANCE * max(np.ptp(a, axis=0).max(), np.ptp(b, axis=0).max())
     cv2.setRNGSeed(0)
     m, inl = cv2.estimateAffinePartial2D(a, b, method=cv2.RANSAC, ransacReprojThreshold=tol, maxIters=1000)
@@ -184,7 +190,7 @@ def agreeing(a, b):
     if not SCALES[0] <= s <= SCALES[1]:
         return 0
     i = inl.ravel().astype(bool)
-    grid = lambda x: len(np.unique(np.round(x / (2*tol)), axis=0))
+    grid = lambda x: len(np.unique(np.round(x / (2 * tol)), axis=0))
     return min(grid(a[i]), grid(b[i]))
 
 

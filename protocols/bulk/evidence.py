@@ -1,4 +1,4 @@
-"""What a cohort of slides with bulk expression, or of sections, holds of whom: slides, and each patient's expression."""
+"""What a cohort of slides with bulk expression, or of sections, holds of whom: slides, and patients' expression."""
 
 from __future__ import annotations
 

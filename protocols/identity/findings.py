@@ -1,8 +1,8 @@
 """What identity and content say of a board: one judgement for every task. See docs/audit.md.
 
-The same thing under two people is a failure wherever it lies: one of the labels is wrong. Under one person it is no leak
-where that person is on one side, and a leak where a protocol splits within a person and the fold trains on one of the
-two and tests the other. Where a person is unknown, it is a leak if a fold has it in two roles, and unverifiable if not.
+The same thing under two people is a failure wherever it lies: one of the labels is wrong. Under one person it is none
+where that person is on one side; where a protocol splits within a person it is one if a fold has the two in two roles.
+Where a person is unknown it is a failure if a fold has the two in two roles, and unverifiable if not.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def identity_findings(looked: Looked) -> list[Finding]:
     return [
         _one_id(looked),
         *([_other_people(looked)] if looked.compared else []),
-        _contents(looked, BYTES, same_bytes, lambda of: f"{sum(bool(i.bytes) for i in of)} files, by SHA-256", _no_gap),
+        _contents(looked, BYTES, same_bytes, lambda of: f"{sum(bool(i.bytes) for i in of)} files, by SHA-256", _nothing),
         _contents(looked, PIXELS, same_pixels, lambda of: f"{sum(bool(i.pixels) for i in of)} pictures", _unseen),
         _contents(looked, VALUES, same_values, lambda of: f"{sum(i.has_table for i in of)} tables", _untold),
         _contents(
@@ -184,14 +184,14 @@ def _judge(looked: Looked, match: Match) -> tuple[Verdict, str]:
 
 
 def _owners(looked: Looked) -> Iterator[object]:
-    """Images are compared across owners: a person, or the item itself where a person may be on both sides or is unknown.
-    The same person in two cohorts is compared, too."""
+    """Images are compared across owners: a person of one cohort, or the item itself where a person may be on both sides
+    or is unknown."""
     for place in places(looked.held):
         who = looked.person(place)
         yield place if who is None or looked.within else (place.cohort, who)
 
 
-def _no_gap(looked: Looked) -> Iterator[str]:
+def _nothing(_looked: Looked) -> Iterator[str]:
     yield from ()
 
 

@@ -1,5 +1,5 @@
-"""Ask: each protocol's folds, and the proof that nothing of them leaks: people and contents as for every task, then what
-is the task's own. A leak stops the run, its report written."""
+"""Ask: each protocol's folds, and the proof that nothing of them leaks: people and contents as for every task,
+then what is the task's own. A leak stops the run, its report written."""
 
 from __future__ import annotations
 

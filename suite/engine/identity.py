@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protocols.findings import Finding
-from protocols.identity.evidence import KIND, Kept, read_evidence, write_evidence
+from protocols.identity.evidence import KIND, read_evidence, write_evidence
 from protocols.identity.findings import Looked, identity_findings
 from protocols.identity.matches import Held
 from protocols.identity.sites import shared_sites

@@ -205,7 +205,8 @@ class Task:
     - ``evidence(opened) -> Evidence``: what a cohort holds of whom, for the audit of identity that every task shares;
       ``apart(question) -> list[(name, name)]``: cohorts of which one is learnt from and the other asked about. Default:
       the cohort and each companion.
-    - ``audit(question) -> (findings, fold facts)`` of what is the task's own; ``excluded(question) -> list[Exclusion]`` beyond the split's own.
+    - ``audit(question) -> (findings, fold facts)``: what is the task's own; ``excluded(question) -> list[Exclusion]``
+      beyond the split's own.
     - ``crops(opened) -> list[CropSet]``; ``serves(opened, encoder) -> bool``;
       ``derive(opened, encoder, embeddings, folder)``: what is made of embeddings once for all models.
     - ``lacks(question, card) -> str``: why a model cannot be asked, or an empty text.

@@ -27,12 +27,15 @@ from protocols.identity.look_alike import (
 )
 from protocols.identity.overview import overview
 from protocols.identity.tables import PATIENT, Sameness, Tokens, nothing
+from protocols.images.image import RASTER, open_image
 from protocols.seeds import generator
 
 KIND = "evidence"
 ITEMS_FILE, PRINTS_FILE, TABLES_FILE = "items.json", "prints.npz", "tables.npz"
 OVERVIEW_MPP = 1.0
 """µm a pixel at which slides are looked at; coarser where the longer side would pass 1,024 px."""
+MIDDLE = 512
+"""Side in pixels of the middle of a slide that is compared pixel by pixel."""
 FLAT = 4.0
 """Standard deviation of grey below which a picture shows nothing: two of glass may well be equal."""
 Seen = Literal["", "seen", "flat", "too small", "unreadable", "over the maximum"]
@@ -145,7 +148,7 @@ def _look_at(item: Item, drawn: bool) -> _Look:
         return _Look("too small")
     if float(picture.mean(axis=2).std()) < FLAT:
         return _Look("flat")
-    return _Look("seen", _pixels(picture), fingerprint(picture) if item.look else NO_PRINT)
+    return _Look("seen", _pixels(item.scan, picture), fingerprint(picture) if item.look else NO_PRINT)
 
 
 def _known(item: Item, look: _Look, hashes: Mapping[Path, str]) -> Known:
@@ -153,8 +156,20 @@ def _known(item: Item, look: _Look, hashes: Mapping[Path, str]) -> Known:
     return Known(item.name, item.person, item.rows, digest, look.pixels, look.seen, item.look, item.has_table)
 
 
-def _pixels(picture: CropArray) -> str:
-    return hashlib.sha256(f"{picture.shape}".encode() + np.ascontiguousarray(picture).tobytes()).hexdigest()
+def _pixels(path: Path, picture: CropArray) -> str:
+    """Hash of decoded pixels: of a slide those in its middle at full size, which do not hang on its pyramid."""
+    if path.suffix.lower() not in RASTER:
+        with open_image(path) as image:
+            side = min(MIDDLE, image.width, image.height)
+            middle = image.read_region((image.width - side) // 2, (image.height - side) // 2, side, side)
+            size = (image.width, image.height)
+        if float(middle.mean(axis=2).std()) >= FLAT:
+            return _digest(middle, *size)
+    return _digest(picture)
+
+
+def _digest(pixels: CropArray, *size: int) -> str:
+    return hashlib.sha256(f"{(*size, *pixels.shape)}".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
 def _drawn(pictures: Sequence[bool], most: int, seed: int) -> set[int]:

@@ -84,7 +84,7 @@ def identity_findings(looked: Looked) -> list[Finding]:
     return [
         _one_id(looked),
         *([_other_people(looked)] if looked.compared else []),
-        _contents(looked, BYTES, same_bytes, lambda of: f"{sum(bool(i.bytes) for i in of)} files, by SHA-256", _nothing),
+        _contents(looked, BYTES, same_bytes, lambda of: f"{sum(bool(i.bytes) for i in of)} files", _nothing),
         _contents(looked, PIXELS, same_pixels, lambda of: f"{sum(bool(i.pixels) for i in of)} pictures", _unseen),
         _contents(looked, VALUES, same_values, lambda of: f"{sum(i.has_table for i in of)} tables", _untold),
         _contents(

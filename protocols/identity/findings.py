@@ -84,12 +84,12 @@ def identity_findings(looked: Looked) -> list[Finding]:
     return [
         _one_id(looked),
         *([_other_people(looked)] if looked.compared else []),
-        _contents(looked, BYTES, same_bytes, lambda of: f"{sum(bool(i.bytes) for i in of)} files", _nothing),
-        _contents(looked, PIXELS, same_pixels, lambda of: f"{sum(bool(i.pixels) for i in of)} pictures", _unseen),
-        _contents(looked, VALUES, same_values, lambda of: f"{sum(i.has_table for i in of)} tables", _untold),
+        _contents(looked, BYTES, same_bytes, lambda of: _number(of, "file", lambda i: bool(i.bytes)), _nothing),
+        _contents(looked, PIXELS, same_pixels, lambda of: _number(of, "picture", lambda i: bool(i.pixels)), _unseen),
+        _contents(looked, VALUES, same_values, lambda of: _number(of, "table", lambda i: i.has_table), _untold),
         _contents(
             looked, LOOK, lambda held: look_alikes(held, _owners(looked)),
-            lambda of: f"{sum(i.seen == 'seen' and i.look for i in of)} images", _unrecognised,
+            lambda of: _number(of, "image", lambda i: i.look and i.seen == "seen"), _unrecognised,
         ),
     ]  # fmt: skip
 
@@ -165,6 +165,11 @@ def _contents(
         return Finding(check, "unverifiable", ", ".join(f"{number} {why}" for why, number in missing.items()))
     items = [item for one in looked.held for item in one.items]
     return Finding(check, "pass", told(items) + (f"; {twins} pairs of one person are the same" if twins else ""))
+
+
+def _number(items: list[Known], what: str, counts: Callable[[Known], bool]) -> str:
+    number = sum(map(counts, items))
+    return f"{number} {what}s" if number else f"no {what}"
 
 
 def _judge(looked: Looked, match: Match) -> tuple[Verdict, str]:

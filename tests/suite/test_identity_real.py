@@ -64,6 +64,8 @@ def porpoise(**more: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_tables_of_tcga(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No alarm between LUAD and LUSC; then fifty patients of LUAD with other ids, other columns and rounded numbers are
+    a third cohort of the average."""
     write_params(tmp_path, porpoise())
     monkeypatch.chdir(tmp_path)
     boards = audited(the_run())
@@ -72,17 +74,22 @@ def test_tables_of_tcga(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         assert found[VALUES].verdict in ("pass", "unverifiable"), found[VALUES]
         assert {found[check].verdict for check in (ONE_ID, OTHER_PEOPLE, BYTES, PIXELS, LOOK)} == {"pass"}
         assert found[SITES].verdict == "note"
-
-
-def test_a_table_that_holds_people_of_another_under_new_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fifty patients of LUAD with other ids, other columns and rounded numbers, as a third cohort of the average."""
     table = pd.read_csv(real_data("porpoise") / "tcga_luad_all_clean.csv.zip", index_col=0).iloc[100:150]
     genes = sorted((one for one in table.columns if one.endswith("_rnaseq")), reverse=True)
-    kept = ["case_id", "slide_id", "site", "is_female", "oncotree_code", "age", "survival_months", "censorship", "train"]
+    kept = [
+        "case_id",
+        "slide_id",
+        "site",
+        "is_female",
+        "oncotree_code",
+        "age",
+        "survival_months",
+        "censorship",
+        "train",
+    ]
     table = table[[*(one for one in kept if one in table.columns), *genes]].round(3)
     table["case_id"] = [f"TCGA-ZZ-{number:04d}" for number in range(50)]
     table.to_csv(tmp_path / "new.csv", index=True)
     write_params(tmp_path, porpoise(new={"reader": "mcat", "root": str(tmp_path), "table": "new.csv"}))
-    monkeypatch.chdir(tmp_path)
-    found = audited(the_run())["tcga_survival/new"][VALUES]
-    assert (found.verdict, found.detail.rpartition(", ")[2]) == ("fail", "50 in all")
+    doubled = audited(the_run())["tcga_survival/new"][VALUES]
+    assert (doubled.verdict, doubled.detail.rpartition(", ")[2]) == ("fail", "50 in all")

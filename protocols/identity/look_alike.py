@@ -23,7 +23,7 @@ SIDES = (96, 320)
 """Pixels of the longer side at which key points are sought: smaller images are enlarged, larger ones shrunk."""
 POINTS = 128
 """Key points of an image at most: those of the strongest contrast."""
-ENOUGH = 16
+ENOUGH = 12
 """Key points below which an image is not recognised, whatever it is compared with."""
 CONTRAST = 0.02
 """Lowe's threshold, half of OpenCV's: pale stains are tissue too."""
@@ -34,7 +34,7 @@ STAIN_BLUR = 3.0
 """Pixels of the Gaussian window that this is taken over, at the working size."""
 DENSITY = np.log10(256 / np.arange(1, 257)).astype(np.float32)
 """Optical density of each pixel value."""
-AGREE = 8
+AGREE = 6
 """Places in both images whose points must agree on one similarity transform."""
 TOLERANCE, PLACE = 0.012, 0.04
 """How far a point may lie from where the transform puts it, and how far apart two places are, in the image's extent."""

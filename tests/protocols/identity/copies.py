@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from protocols.contract import CropArray
-from protocols.phantom.ihc import patch_images, region_images
-from protocols.phantom.ihc_cells import patches_of, region_cells, regions_of
+from protocols.phantom.ihc import reduced, region_he
+from protocols.phantom.ihc_cells import on_glass, region_cells, regions_of
 from protocols.phantom.ihc_settings import MINI_IHC
 
 PLACES = [(row, column) for row in range(MINI_IHC.rows) for column in range(MINI_IHC.columns)]
@@ -49,12 +49,16 @@ KINDS: dict[str, Callable[[CropArray], CropArray]] = {
 
 @lru_cache
 def patches(patients: int = 5) -> tuple[tuple[CropArray, ...], ...]:
-    """H&E patches of the staining phantom as its files hold them: 96 px, ``PLACES``; each moved by half its side."""
+    """H&E patches of the staining phantom, as JPEG: 96 px, ``PLACES``; each moved by half its side."""
     settings = replace(MINI_IHC, markers=(("ER", patients),))
+    side, border = settings.patch_px, settings.border_px
+    corners = [(border + row * side // 2, border + column * side // 2) for row, column in PLACES]
     regions = []
     for region in regions_of(settings, 0):
         cells = region_cells(settings, 0, region)
-        he, ihc = region_images(settings, 0, cells)
-        drawn = [patch_images(settings, he, ihc, patch)["he"] for patch in patches_of(settings, 0, cells)]
-        regions.append(tuple(jpeg(image, settings.jpeg_quality) for image in drawn))
+        axis = np.arange(settings.section.image_px) * settings.fine_mpp
+        glass = on_glass(settings, 0, region, np.stack(np.meshgrid(axis, axis), axis=-1))
+        drawn = reduced(settings, region_he(settings, 0, cells, glass))
+        cut = [drawn[top : top + side, left : left + side] for top, left in corners]
+        regions.append(tuple(jpeg(image, settings.jpeg_quality) for image in cut))
     return tuple(regions)

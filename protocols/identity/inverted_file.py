@@ -20,7 +20,7 @@ from protocols.contract import FloatArray, RowArray
 Descriptors = NDArray[np.uint8]
 
 DIMENSIONS = 128
-ALIKE = 225.0
+ALIKE = 200.0
 """Euclidean distance below which two descriptors (each about 512 long) may show one thing."""
 PROBES = 2
 NEIGHBOURS = 8

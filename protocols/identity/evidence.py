@@ -18,13 +18,8 @@ import numpy as np
 
 from protocols.contract import CropArray
 from protocols.errors import UserError
-from protocols.identity.look_alike import (
-    DIMENSIONS,
-    Fingerprint,
-    fingerprint,
-    read_fingerprints,
-    write_fingerprints,
-)
+from protocols.identity.inverted_file import DIMENSIONS
+from protocols.identity.look_alike import Fingerprint, fingerprint, read_fingerprints, write_fingerprints
 from protocols.identity.overview import overview
 from protocols.identity.tables import PATIENT, Sameness, Tokens, nothing
 from protocols.images.image import RASTER, open_image
@@ -37,7 +32,7 @@ OVERVIEW_MPP = 1.0
 MIDDLE = 512
 """Side in pixels of the middle of a slide that is compared pixel by pixel."""
 FLAT = 4.0
-"""Standard deviation of grey below which a picture shows nothing: two of glass may well be equal."""
+"""Standard deviation of green below which a picture shows nothing: two of glass may well be equal."""
 Seen = Literal["", "seen", "flat", "too small", "unreadable", "over the maximum"]
 """What became of an item's picture; empty: it has none."""
 
@@ -146,7 +141,7 @@ def _look_at(item: Item, drawn: bool) -> _Look:
         return _Look("unreadable")
     if picture is None:
         return _Look("too small")
-    if float(picture.mean(axis=2).std()) < FLAT:
+    if _flat(picture):
         return _Look("flat")
     return _Look("seen", _pixels(item.scan, picture), fingerprint(picture) if item.look else NO_PRINT)
 
@@ -163,9 +158,13 @@ def _pixels(path: Path, picture: CropArray) -> str:
             side = min(MIDDLE, image.width, image.height)
             middle = image.read_region((image.width - side) // 2, (image.height - side) // 2, side, side)
             size = (image.width, image.height)
-        if float(middle.mean(axis=2).std()) >= FLAT:
+        if not _flat(middle):
             return _digest(middle, *size)
     return _digest(picture)
+
+
+def _flat(pixels: CropArray) -> bool:
+    return float(pixels[..., 1].std()) < FLAT
 
 
 def _digest(pixels: CropArray, *size: int) -> str:

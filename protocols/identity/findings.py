@@ -18,7 +18,7 @@ import numpy as np
 from protocols.contract import RowArray
 from protocols.findings import Finding, Verdict, worst
 from protocols.identity.evidence import Known
-from protocols.identity.matches import Held, Match, Place, look_alikes, places, same_bytes, same_pixels, same_values
+from protocols.identity.matches import Held, Match, Place, look_alikes, same_bytes, same_pixels, same_values
 from protocols.identity.persons import barcode_of, labels_by_person
 from protocols.splits import Split
 
@@ -88,7 +88,7 @@ def identity_findings(looked: Looked) -> list[Finding]:
         _contents(looked, PIXELS, same_pixels, lambda of: _number(of, "picture", lambda i: bool(i.pixels)), _unseen),
         _contents(looked, VALUES, same_values, lambda of: _number(of, "table", lambda i: i.has_table), _untold),
         _contents(
-            looked, LOOK, lambda held: look_alikes(held, _owners(looked)),
+            looked, LOOK, lambda held: _looked_alike(looked, held),
             lambda of: _number(of, "image", lambda i: i.look and i.seen == "seen"), _unrecognised,
         ),
     ]  # fmt: skip
@@ -188,12 +188,19 @@ def _judge(looked: Looked, match: Match) -> tuple[Verdict, str]:
     return ("pass" if one == other is not None else "unverifiable"), text
 
 
-def _owners(looked: Looked) -> Iterator[object]:
-    """Images are compared across owners: a person of one cohort, or the item itself where a person may be on both sides
-    or is unknown."""
-    for place in places(looked.held):
-        who = looked.person(place)
-        yield place if who is None or looked.within else (place.cohort, who)
+def _looked_alike(looked: Looked, held: Sequence[Held]) -> list[Match]:
+    """Cohorts that are held apart are looked at together, and those of an average, which are the same for all of its
+    boards, together once for all of them."""
+    averaged = {name for pair in looked.independent for name in pair}
+    own = {
+        held[0].name,
+        *(one.name for one in held if one.name not in averaged),
+        *(n for pair in looked.apart for n in pair),
+    }
+    groups = [group for group in (own, averaged) if group and not (group is own and own <= averaged)]
+    place = {one.name: number for number, one in enumerate(held)}
+    found = [match for group in groups for match in look_alikes(held, {place[name] for name in group}, looked.within)]
+    return list(dict.fromkeys(found))
 
 
 def _nothing(_looked: Looked) -> Iterator[str]:

@@ -15,11 +15,15 @@ from protocols.identity.tables import same_tables
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """A cohort as the audit sees it: its evidence, and the rule by which its labels name people."""
+    """A cohort as the audit sees it: its evidence, and the rule by which its labels name people.
+
+    ``key``: hash of both, by which look-alikes of the same cohorts are looked for once a process (empty: each time).
+    """
 
     name: str
     kept: Kept
     rule: str
+    key: str = ""
 
     @cached_property
     def people(self) -> tuple[str | None, ...]:
@@ -48,6 +52,10 @@ class Match:
     how: str
 
 
+_looked: dict[tuple[str, ...], list[tuple[Place, Place, str]]] = {}
+"""By the cohorts' keys: what was found by this process."""
+
+
 def places(held: Sequence[Held]) -> list[Place]:
     return [Place(number, item) for number, one in enumerate(held) for item in range(len(one.items))]
 
@@ -70,14 +78,31 @@ def same_values(held: Sequence[Held]) -> list[Match]:
     return [Match(here[pair.second], here[pair.first], how % (pair.shared, pair.comparable)) for pair in found]
 
 
-def look_alikes(held: Sequence[Held], owners: Iterable[object]) -> list[Match]:
-    """Images of different ``owners`` (one an item, over all cohorts) that show the same."""
+def look_alikes(held: Sequence[Held], chosen: Iterable[int], within: bool) -> list[Match]:
+    """Images of the ``chosen`` cohorts that show the same under two owners.
+
+    An owner is a person of one cohort; ``within`` a person, and where the person is unknown, it is the image itself.
+    """
+    order = sorted(chosen, key=lambda number: held[number].name)
+    keys = (*(held[number].key for number in order), str(within))
+    if keys not in _looked or not all(keys):
+        _looked[keys] = _look_alikes([held[number] for number in order], within)
+    return [
+        Match(Place(order[one.cohort], one.item), Place(order[other.cohort], other.item), how)
+        for other, one, how in _looked[keys]
+    ]
+
+
+def _look_alikes(held: Sequence[Held], within: bool) -> list[tuple[Place, Place, str]]:
     here = [one for one in places(held) if held[one.cohort].kept.prints[one.item].recognisable]
-    owner = dict(zip(places(held), owners, strict=True))
     number: dict[object, int] = {}
-    numbers = [number.setdefault(owner[one], len(number)) for one in here]
+    owners: list[object] = []
+    for one in here:
+        who = held[one.cohort].people[one.item]
+        owners.append(one if within or who is None else (one.cohort, who))
+    numbers = [number.setdefault(owner, len(number)) for owner in owners]
     found = find_look_alikes([held[one.cohort].kept.prints[one.item] for one in here], numbers)
-    return [Match(here[p.second], here[p.first], f"looks ({p.matched} points agree) like") for p in found]
+    return [(here[pair.first], here[pair.second], f"looks ({pair.matched} points agree) like") for pair in found]
 
 
 def _same(digests: Iterable[tuple[Place, str]], how: str) -> list[Match]:

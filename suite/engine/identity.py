@@ -67,13 +67,16 @@ def identity(run: Run, question: Question, looked_at: Compared) -> list[Finding]
         return [
             Finding("people and contents", "unverifiable", f"the task {task.name} does not say what its cohorts hold")
         ]
-    held = tuple(
-        Held(one.name, read_evidence(evidence_folder(run, one)), rule_of(run, one.request)) for one in looked_at.cohorts
-    )
+    held = tuple(_held(run, one) for one in looked_at.cohorts)
     within = "patient" not in question.protocol.disjoint
     looked = Looked(held, question.split, looked_at.apart, looked_at.independent, within)
     sites = None if within else shared_sites(held[0], question.split)
     return [*identity_findings(looked), *([sites] if sites else [])]
+
+
+def _held(run: Run, cohort: Opened) -> Held:
+    folder, rule = evidence_folder(run, cohort), rule_of(run, cohort.request)
+    return Held(cohort.name, read_evidence(folder), rule, digest([read_seal(folder, KIND).hash, rule]))
 
 
 def rule_of(run: Run, request: CohortRequest) -> str:

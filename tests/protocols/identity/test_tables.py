@@ -55,7 +55,7 @@ def test_other_people_of_one_panel_are_not_accused() -> None:
 def test_other_names_of_genes_are_another_table_and_sparse_cells_say_nothing() -> None:
     assert pairs((counts(0), GENES), (counts(0), [name.lower() for name in GENES])) == []
     assert len(sketch_of_counts(sparse.csr_matrix(np.eye(60, dtype=np.int64)), GENES)) == 0
-    assert len(sketch_of_counts(sparse.csr_matrix((0, 60), dtype=np.int64), GENES)) == 0
+    assert len(sketch_of_counts(sparse.csr_matrix(np.zeros((0, 60), dtype=np.int64)), GENES)) == 0
     assert len(sketch_of_counts(sparse.csr_matrix(counts(0)), GENES)) == SKETCH
 
 

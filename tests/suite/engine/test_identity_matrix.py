@@ -35,11 +35,13 @@ VALUES, LOOK = "no table of two people", "no look-alike image of two people"
 
 def re_encoded(pixels: Pixels) -> Pixels:
     _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 75])
-    return np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), dtype=np.uint8)
+    decoded: Pixels = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), dtype=np.uint8)
+    return decoded
 
 
 def stained(pixels: Pixels) -> Pixels:
-    return np.clip(pixels * np.array([1.05, 0.9, 1.0]) - 5, 0, 255).astype(np.uint8)
+    moved: Pixels = np.clip(pixels * np.array([1.05, 0.9, 1.0]) - 5, 0, 255).astype(np.uint8)
+    return moved
 
 
 def rescaled(pixels: Pixels) -> Pixels:
@@ -96,7 +98,9 @@ def picture_of_another(run: Run, task: str, alter: Callable[[Pixels], Pixels] | 
     """An image of one person takes the place of another person's; the folder of the cohort, to be read anew."""
     _, board = board_of(run, task)
     cohort = opened(run.tasks[task], run.requests(task)[board.fitted_on])
-    shown = [one for one in run.tasks[task].evidence(cohort).items if one.picture and one.look]
+    evidence = run.tasks[task].evidence
+    assert evidence is not None, f"the task {task} does not say what its cohorts hold"
+    shown = [one for one in evidence(cohort).items if one.picture and one.look]
     source = shown[0].scan
     target = next(one.scan for one in shown if one.person != shown[0].person)
     target.unlink()

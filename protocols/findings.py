@@ -12,7 +12,9 @@ from protocols.errors import UserError
 from protocols.sealed import Seal, read_seal
 from protocols.splits import Exclusion
 
-Verdict = Literal["pass", "fail", "unverifiable"]
+Verdict = Literal["pass", "note", "fail", "unverifiable"]
+"""A note is something to know that stops and doubts nothing."""
+SEVERITY: tuple[Verdict, ...] = ("pass", "note", "unverifiable", "fail")
 AUDIT_FILE = "audit.json"
 KIND = "audit"
 
@@ -64,8 +66,7 @@ class Audit:
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    found = set(verdicts)
-    return "fail" if "fail" in found else "unverifiable" if "unverifiable" in found else "pass"
+    return max(verdicts, key=SEVERITY.index, default="pass")
 
 
 def write_audit_file(folder: Path, audit: Audit) -> None:

@@ -208,7 +208,11 @@ class Task:
     - ``read(request, folder)``; ``open_store(request, folder) -> store``.
     - ``boards(protocol, cohorts) -> list[Board]``: default: one a cohort. ``cohorts``: name to request.
     - ``companions(protocol, name, cohorts) -> list[str]``: cohorts that a cohort's fits are asked about or learn from.
-    - ``audit(question) -> (findings, fold facts)``; ``excluded(question) -> list[Exclusion]`` beyond the split's own.
+    - ``evidence(opened) -> Evidence``: what a cohort holds of whom, for the audit of identity that every task shares;
+      ``apart(question) -> list[(name, name)]``: cohorts of which one is learnt from and the other asked about. Default:
+      the cohort and each companion.
+    - ``audit(question) -> (findings, fold facts)``: what is the task's own; ``excluded(question) -> list[Exclusion]``
+      beyond the split's own.
     - ``crops(opened) -> list[CropSet]``; ``serves(opened, encoder) -> bool``;
       ``derive(opened, encoder, embeddings, folder)``: what is made of embeddings once for all models.
     - ``lacks(question, card) -> str``: why a model cannot be asked, or an empty text.
@@ -244,6 +248,8 @@ class Task:
     template: Part
     boards: Part | None = None
     companions: Part | None = None
+    evidence: Part | None = None
+    apart: Part | None = None
     excluded: Part | None = None
     crops: Part | None = None
     serves: Part | None = None

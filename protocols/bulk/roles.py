@@ -66,6 +66,15 @@ def named(question: Question, role: str) -> list[str]:
     return [name for name in question.companions if role_of(question, name) == role]
 
 
+def apart(question: Question) -> list[tuple[str, str]]:
+    """Which cohorts may share nobody: with all folds every patient trains in some, and all of the normal tissue
+    pre-trains. Sections are looked at by the protocol whose boards they are."""
+    maps = question.board.cohort != question.board.fitted_on
+    asked = [*named(question, "external"), *(named(question, "sections") if maps else [])]
+    learnt = [question.cohort.name, *named(question, "normal")]
+    return [(one, other) for one in learnt for other in asked] + [(learnt[0], other) for other in learnt[1:]]
+
+
 def pretrains_on(question: Question, card: Card) -> str:
     """Normal tissue, for a card that needs it."""
     found = named(question, "normal")

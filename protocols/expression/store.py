@@ -117,7 +117,7 @@ class CohortStore:
         measured = np.zeros((len(rows), len(genes)), dtype=bool)
         totals = np.zeros(len(rows), dtype=np.int32)
         for index, at in self._by_slide(rows):
-            slide, matrix = self.slides[index], self._matrix(index)
+            slide, matrix = self.slides[index], self.matrix(index)
             column = {gene: position for position, gene in enumerate(slide.genes)}
             have = np.array([position for position, gene in enumerate(genes) if gene in column], dtype=np.int64)
             block = matrix[rows[at] - slide.start]
@@ -139,7 +139,8 @@ class CohortStore:
         for slide in np.unique(index):
             yield int(slide), np.flatnonzero(index == slide)
 
-    def _matrix(self, index: int) -> sparse.csr_matrix:
+    def matrix(self, index: int) -> sparse.csr_matrix:
+        """Counts of one slide, int32 ``(units, genes of its panel)``."""
         if index not in self._open:
             self._open[index] = sparse.csr_matrix(sparse.load_npz(self.folder / "counts" / f"{index:04d}.npz"))
             while len(self._open) > _OPEN_SLIDES:

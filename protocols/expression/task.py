@@ -14,6 +14,7 @@ TASK = Task(
     data_files=Part("protocols.expression.read:data_files"),
     read=Part("protocols.expression.read:read"),
     open_store=Part("protocols.expression.store:open_store"),
+    evidence=Part("protocols.expression.evidence:evidence"),
     audit=Part("protocols.expression.audit:audit"),
     crops=Part("protocols.expression.view_makers:crops"),
     lacks=Part("protocols.expression.fit:lacks"),

@@ -1,4 +1,4 @@
-"""The leak audit of patch folds: no pixel in two roles, shown by patient, by place in the tissue and by content.
+"""The leak audit of patch folds: no pixel in two roles, shown by patient and by place in the tissue.
 
 All markers are looked at together, since one patient's ER and PR sections are cut from the same block.
 """
@@ -13,32 +13,14 @@ from numpy.typing import NDArray
 
 from protocols.contract import RowArray
 from protocols.findings import Finding, FoldFacts, RoleFacts
-from protocols.images.patch_images import decode
 from protocols.splits import ROLES, Exclusion, Fold, every_role
 from protocols.staining.cohort import overlap
 from protocols.staining.store import IhcStore
 from protocols.task import Question
 
-SIGNATURE = 16
-"""Side of a quarter patch's signature in pixels."""
-SAME_QUARTER = 0.98
-"""Correlation of two quarters' signatures from which they show the same tissue.
 
-On two HER2+ breast sections, quarters of 100 to 500 px from other places stay below .945 (3,000 of them, each with
-each), and a quarter after JPEG at quality 75 above .999.
-"""
-FLAT = 4.0
-"""Standard deviation below which a quarter has nothing to be recognised by."""
-CHUNK = 2048
-
-
-def audit_ihc(store: IhcStore, folds: Sequence[Fold], *, perceptual: bool = False) -> list[Finding]:
-    """Every check of the folds, which hold rows of the store.
-
-    ``perceptual`` also decodes every H&E image and compares quarters of patches across roles: it finds shared tissue
-    under another patient's name, which no id, place or hash can show. Its time grows with the square of the
-    number of patches.
-    """
+def audit_ihc(store: IhcStore, folds: Sequence[Fold]) -> list[Finding]:
+    """Every check of the folds, which hold rows of the store."""
     number = f"{len(folds)} folds, {len(store)} patches"
     unsound = _unsound(store, folds)
     findings = [Finding("rows exist, once", "fail" if unsound else "pass", unsound or number)]
@@ -53,28 +35,18 @@ def audit_ihc(store: IhcStore, folds: Sequence[Fold], *, perceptual: bool = Fals
             lambda: _overlaps(store, folds),
             f"windows of one subregion, stride {store.stride_share:g} of a side",
         ),
-        ("no image in two roles", lambda: _same_bytes(store, folds), f"{2 * len(store)} images, by SHA-256"),
     ]
-    if perceptual:
-        checks.append(
-            (
-                "no shared tissue in two roles, by look",
-                lambda: _same_look(store, folds),
-                f"quarters of H&E patches, correlation below {SAME_QUARTER:g}",
-            )
-        )
     for name, check, looked_at in checks:
         problem = check()
         findings.append(Finding(name, "fail" if problem else "pass", problem or looked_at))
     findings.insert(3, _patients(store, folds))
-    findings.append(_owners(store))
     return findings
 
 
 def audit(question: Question) -> tuple[list[Finding], list[FoldFacts]]:
-    """Every check of the cohort's folds, and what each fold holds; by look on phantoms alone, since it takes long."""
+    """Every check of the cohort's folds, and what each fold holds."""
     store, split = question.cohort.store, question.split
-    findings = audit_ihc(store, split.folds, perceptual=store.phantom)
+    findings = audit_ihc(store, split.folds)
     return findings, [_facts(store, fold) for fold in split.folds]
 
 
@@ -176,86 +148,6 @@ def _overlaps(store: IhcStore, folds: Sequence[Fold]) -> str | None:
                         if -1 < role_of[at] < role_of[other]:
                             roles = f"{ROLES[role_of[at]]} overlaps {_called(store, other)} in {ROLES[role_of[other]]}"
                             return f"fold {fold.name}: {_called(store, at)} in {roles}"
-    return None
-
-
-def _same_bytes(store: IhcStore, folds: Sequence[Fold]) -> str | None:
-    hashes = store.table[["he_sha256", "ihc_sha256"]].to_numpy(np.str_)
-    for fold in folds:
-        for role, rows, other, others in _pairs(fold):
-            at = {digest: int(row) for row in rows for digest in hashes[row]}
-            for row in others:
-                for digest in hashes[row]:
-                    if digest in at:
-                        here, there = (
-                            f"{_called(store, int(row))} in {other}",
-                            f"{_called(store, at[digest])} in {role}",
-                        )
-                        return f"fold {fold.name}: {here} has the bytes of {there}"
-    return None
-
-
-def _owners(store: IhcStore) -> Finding:
-    """One image under two patients means that an id is wrong, wherever the folds put them."""
-    name = "no image of two patients"
-    owner: dict[str, int] = {}
-    unknown = ""
-    for row, digests in enumerate(store.table[["he_sha256", "ihc_sha256"]].to_numpy(np.str_)):
-        for digest in digests:
-            first = owner.setdefault(str(digest), row)
-            if store.patient[first] == store.patient[row] != "" or first == row:
-                continue
-            named = f"{_called(store, row)} has the bytes of {_called(store, first)}"
-            if "" not in (store.patient[first], store.patient[row]):
-                return Finding(name, "fail", named)
-            unknown = unknown or f"{named}, patients not both known"
-    return Finding(name, "unverifiable" if unknown else "pass", unknown or f"{len(owner)} different images")
-
-
-def quarter_signatures(store: IhcStore, rows: RowArray) -> tuple[NDArray[np.float32], RowArray]:
-    """Standardised grey thumbnails ``(k, SIGNATURE²)`` of the four quarters of H&E patches, and each one's row.
-
-    With a stride of half a side, patches that share pixels share a whole quarter. Flat quarters are left out.
-    """
-    import cv2
-
-    signatures, owners = [], []
-    for row in rows.tolist():
-        grey = decode(store.root / str(store.table["he"].iloc[row])).mean(axis=2, dtype=np.float32)
-        half = grey.shape[0] // 2, grey.shape[1] // 2
-        for top, left in ((0, 0), (0, half[1]), (half[0], 0), half):
-            quarter = grey[top : top + half[0], left : left + half[1]]
-            small = cv2.resize(quarter, (SIGNATURE, SIGNATURE), interpolation=cv2.INTER_AREA).ravel()
-            if small.std() > FLAT:
-                signatures.append((small - small.mean()) / (small.std() * SIGNATURE))
-                owners.append(row)
-    empty = np.zeros((0, SIGNATURE**2), dtype=np.float32)
-    return np.stack(signatures) if signatures else empty, np.array(owners, dtype=np.int64)
-
-
-def alike_quarters(signatures: NDArray[np.float32], owner: RowArray) -> NDArray[np.int64]:
-    """Rows ``(k, 2)`` of patches that show a common quarter, every pair of quarters compared once, piece by piece."""
-    found = [np.zeros((0, 2), dtype=np.int64)]
-    for start in range(0, len(owner), CHUNK):
-        for begin in range(start, len(owner), CHUNK):
-            alike = signatures[start : start + CHUNK] @ signatures[begin : begin + CHUNK].T >= SAME_QUARTER
-            one, other = np.nonzero(alike)
-            pairs = np.stack([owner[start + one], owner[begin + other]], axis=1)
-            found.append(np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0))
-    return np.concatenate(found)
-
-
-def _same_look(store: IhcStore, folds: Sequence[Fold]) -> str | None:
-    pairs = alike_quarters(*quarter_signatures(store, np.arange(len(store), dtype=np.int64)))
-    for fold in folds:
-        roles = _role_of(store, fold)[pairs]
-        apart = np.flatnonzero((roles >= 0).all(axis=1) & (roles[:, 0] != roles[:, 1]))
-        if len(apart):
-            (first, second), (role, other) = pairs[apart[0]].tolist(), roles[apart[0]].tolist()
-            return (
-                f"fold {fold.name}: {_called(store, first)} in {ROLES[role]} shows a quarter of "
-                f"{_called(store, second)} in {ROLES[other]}"
-            )
     return None
 
 

@@ -15,6 +15,7 @@ TASK = Task(
     read=Part("protocols.staining.read:read"),
     open_store=Part("protocols.staining.store:open_store"),
     boards=Part("protocols.staining.boards:boards"),
+    evidence=Part("protocols.staining.evidence:evidence"),
     audit=Part("protocols.staining.audit:audit"),
     excluded=Part("protocols.staining.audit:excluded"),
     crops=Part("protocols.staining.tile_crops:crops"),

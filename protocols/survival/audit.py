@@ -1,4 +1,4 @@
-"""The leak audit of a cohort of patients: its folds, its slides, and above all its features.
+"""The leak audit of a cohort of patients: its folds, and above all its features.
 
 The released MCAT code leaves ``censorship`` or ``train`` among the features of some cohorts. Here a feature is refused
 by its name and, since names can be changed, by what it holds.
@@ -36,7 +36,6 @@ def audit_survival(store: PatientStore, split: Split) -> list[Finding]:
     checks: list[tuple[str, Callable[[], str | None], str]] = [
         ("no patient on both sides", lambda: _both_sides(store, split), f"{len(split.folds)} folds"),
         ("no patient tested twice", lambda: _tested_twice(store, split), f"{len(store)} patients"),
-        ("no slide of two patients", lambda: _shared_slide(store), f"{len(store.slides)} slides, by content"),
         (
             "no outcome among the features, by name",
             lambda: _outcome_by_name(store),
@@ -86,15 +85,6 @@ def _both_sides(store: PatientStore, split: Split) -> str | None:
 def _tested_twice(store: PatientStore, split: Split) -> str | None:
     rows, times = np.unique(np.concatenate([fold.test for fold in split.folds]), return_counts=True)
     return f"patient {store.patients[rows[times > 1][0]]} is tested in several folds" if (times > 1).any() else None
-
-
-def _shared_slide(store: PatientStore) -> str | None:
-    owner: dict[str, tuple[str, str]] = {}
-    for slide, digest in zip(store.slides, store.slide_hashes, strict=True):
-        slide_of, patient = owner.setdefault(digest, (slide.slide, slide.patient))
-        if patient != slide.patient:
-            return f"slide {slide.slide} of {slide.patient} has the bytes of {slide_of} of {patient}"
-    return None
 
 
 def _outcome_by_name(store: PatientStore) -> str | None:

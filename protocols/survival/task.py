@@ -14,6 +14,7 @@ TASK = Task(
     data_files=Part("protocols.survival.read:data_files"),
     read=Part("protocols.survival.read:read"),
     open_store=Part("protocols.survival.store:open_store"),
+    evidence=Part("protocols.survival.evidence:evidence"),
     audit=Part("protocols.survival.audit:audit"),
     excluded=Part("protocols.survival.audit:excluded"),
     crops=Part("protocols.survival.bags:crops"),

@@ -1,4 +1,5 @@
-"""Ask: each protocol's folds, and the proof that nothing of them leaks. A leak stops the run, its report written."""
+"""Ask: each protocol's folds, and the proof that nothing of them leaks: people and contents as for every task,
+then what is the task's own. A leak stops the run, its report written."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from protocols.protocol import Board, Protocol
 from protocols.splits import Exclusion, Split, write_split_files
 from protocols.task import Question
 from suite.engine import keys, store
+from suite.engine.identity import Compared, compared, identity, identity_of
 from suite.engine.questions import hashes_of, opened, question_of, split_hash
 from suite.engine.run import Run
 from suite.engine.store import digest, forget_others, kept, made, placed
@@ -63,12 +65,13 @@ def audit_board(run: Run, protocol: Protocol, board: Board) -> Audit:
     question = question_of(run, protocol, board)
     fitter = run.fitting[protocol.answered_by or protocol.name]
     split = split_hash(fitter, board.fitted_on)
-    of = {"split": split, **hashes_of(question)}
+    looked_at = compared(run, question)
+    of = {"split": split, **hashes_of(question), **identity_of(run, looked_at)}
     folder = kept("audits", protocol.name, board.cohort, key=digest(of | {"key": keys.of_audit(run, protocol)}))
     found: list[Audit] = []
 
     def make(part: Path) -> None:
-        found.append(_audit(run, question))
+        found.append(_audit(run, question, looked_at))
         write_audit_file(part, found[0])
 
     made(folder, "audit", of, make)
@@ -80,7 +83,7 @@ def audit_board(run: Run, protocol: Protocol, board: Board) -> Audit:
     return audit
 
 
-def _audit(run: Run, question: Question) -> Audit:
+def _audit(run: Run, question: Question, looked_at: Compared) -> Audit:
     task = run.tasks[question.protocol.task]
     findings, folds = task.audit(question)
     more: list[Exclusion] = list(task.excluded(question)) if task.excluded else []
@@ -88,7 +91,7 @@ def _audit(run: Run, question: Question) -> Audit:
         protocol=question.protocol.name,
         version=question.protocol.version,
         cohort=question.board.cohort,
-        findings=tuple(findings),
+        findings=(*identity(run, question, looked_at), *findings),
         folds=tuple(folds),
         excluded=(*more, *question.split.excluded),
     )
@@ -99,7 +102,7 @@ def show(audit: Audit) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    colour = {"pass": "green", "fail": "bold red", "unverifiable": "yellow"}
+    colour = {"pass": "green", "note": "cyan", "fail": "bold red", "unverifiable": "yellow"}
     table = Table(title=f"leak audit: {audit.protocol}, {audit.cohort}", title_justify="left")
     for column in ("check", "verdict", "detail"):
         table.add_column(column)

@@ -30,6 +30,12 @@ def data_hash(paths: Iterable[Path], base: Path) -> str:
     return digest.hexdigest()
 
 
+def file_hash(path: Path) -> str:
+    """SHA-256 of one file's bytes."""
+    _load()
+    return _hash(path)
+
+
 def keep_hashes() -> None:
     """Write what was learnt, so that the next process need not read the files again."""
     HASHES.parent.mkdir(parents=True, exist_ok=True)

@@ -63,8 +63,13 @@ def of_split(run: Run, protocol: Protocol) -> Key:
 
 def of_audit(run: Run, protocol: Protocol) -> Key:
     task = run.tasks[protocol.task]
-    parts = _modules(task, "open_store", "audit", "excluded", "boards", "companions")
+    parts = _modules(task, "open_store", "evidence", "apart", "audit", "excluded", "boards", "companions")
     return {"protocol": protocol.name, "code": code("suite.engine.ask", *_starts_of(run, protocol), *parts)}
+
+
+def of_evidence(task: Task) -> Key:
+    """What a cohort is recognised by, less the cohort's hash."""
+    return {"code": code("suite.engine.identity", *_modules(task, "open_store", "evidence"))}
 
 
 def of_embedding(run: Run, task: Task, encoder: str, crop_set: str, seed: int) -> Key:
@@ -200,9 +205,24 @@ def _built_by(settings: Settings, root: Path) -> list[str | Path]:
 
 
 def _entry(request: CohortRequest) -> Key:
-    """A cohort's entry less its places: where files lie says nothing of what they hold."""
-    told: Key = request.entry.model_dump(mode="json")
+    """A cohort's entry less its places (where files lie says nothing of what they hold) and what audits alone read."""
+    told: Key = request.entry.model_dump(mode="json", exclude=_audit_only(request))
     return {**told, "root": "", "settings": "", "truth": told.get("truth") is not None}
+
+
+def audited_alone(request: CohortRequest) -> Key:
+    """What a cohort's entry says to audits alone; ``average`` of its settings, whose cohorts are held apart."""
+    told: Key = request.entry.model_dump(mode="json", include=_audit_only(request))
+    return {**told, "average": getattr(request.settings, "average", None)}
+
+
+def _audit_only(request: CohortRequest) -> set[str]:
+    fields = type(request.entry).model_fields.items()
+    return {
+        name
+        for name, one in fields
+        if isinstance(one.json_schema_extra, dict) and "audit_only" in one.json_schema_extra
+    }
 
 
 def _modules(task: Task, *names: str) -> list[str]:

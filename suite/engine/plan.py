@@ -43,6 +43,9 @@ def _ask(run: Run) -> dict[str, Any]:
     }
     for protocol in {**run.fitting, **run.protocols}.values():
         told[protocol.name] = {"split": keys.of_split(run, protocol), "audit": keys.of_audit(run, protocol)}
+    for task in run.tasks:
+        for name, request in run.requests(task, auditing=True).items():
+            told[f"{task}/{name}"] = keys.audited_alone(request)
     return told
 
 

@@ -45,7 +45,7 @@ class Run:
 
     def __init__(self, config: Config, root: Path | None = None) -> None:
         self.config, self.root = config, root or Path.cwd()
-        self._requests: dict[tuple[str, bool], dict[str, CohortRequest]] = {}
+        self._requests: dict[str, dict[str, dict[str, CohortRequest]]] = {}
 
     @cached_property
     def protocols(self) -> dict[str, Protocol]:
@@ -97,13 +97,15 @@ class Run:
         asked = tuple(listed.get(name, name) for name in protocols)
         return self.config.model_copy(update={"protocols": asked}).model_dump_json()
 
-    def requests(self, task: str, *, scoring: bool = False) -> dict[str, CohortRequest]:
-        """The cohorts of a task by name. What scoring alone reads is None unless ``scoring``."""
-        if (task, scoring) not in self._requests:
+    def requests(self, task: str, *, scoring: bool = False, auditing: bool = False) -> dict[str, CohortRequest]:
+        """The cohorts of a task by name. What scoring alone reads is None unless ``scoring``; what the audit alone
+        reads, unless ``auditing``, which sees all."""
+        if task not in self._requests:
             whole = self._requests_of(load_task(task))
-            self._requests[task, True] = whole
-            self._requests[task, False] = {name: _before_scoring(request) for name, request in whole.items()}
-        return self._requests[task, scoring]
+            scored = {name: _without(request, "audit_only") for name, request in whole.items()}
+            before = {name: _without(request, "score_only") for name, request in scored.items()}
+            self._requests[task] = {"audit": whole, "score": scored, "before": before}
+        return self._requests[task]["audit" if auditing else "score" if scoring else "before"]
 
     def _requests_of(self, task: Task) -> dict[str, CohortRequest]:
         cohorts = self.config.cohorts.get(task.name, {})
@@ -236,16 +238,16 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def _before_scoring(request: CohortRequest) -> CohortRequest:
-    return replace(request, entry=_without_scores(request.entry), settings=_without_scores(request.settings))
+def _without(request: CohortRequest, mark: str) -> CohortRequest:
+    return replace(request, entry=_emptied(request.entry, mark), settings=_emptied(request.settings, mark))
 
 
-def _without_scores(model: Any) -> Any:
-    """The same with every field that scoring alone reads set to None: nothing before scoring can depend on it."""
+def _emptied(model: Any, mark: str) -> Any:
+    """The same with every field of that mark set to None: no other stage can depend on it."""
     later = {
         name: None
         for name, field in type(model).model_fields.items()
-        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("score_only")
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get(mark)
     }
     return model.model_copy(update=later) if later else model
 

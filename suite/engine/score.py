@@ -12,6 +12,7 @@ from protocols.protocol import Board, Protocol
 from protocols.records import AVERAGE, ScoreRecord
 from protocols.sealed import is_sealed, read_seal
 from suite.engine import keys, store
+from suite.engine.averaged import averaged
 from suite.engine.questions import hashes_of, question_of, split_hash
 from suite.engine.run import Run
 from suite.engine.scoring import RECORD, ScoreItem, fill_average, score_cell
@@ -108,20 +109,6 @@ def average(run: Run, protocol: Protocol) -> list[Path]:
             placed(folder, out, RECORD)
             outs.append(out)
     return outs
-
-
-def averaged(run: Run, protocol: Protocol) -> list[str]:
-    """Cohorts of the average; each must be a board of the protocol."""
-    boards = {board.name for board in run.boards_of(protocol)}
-    listed = next(iter(run.requests(protocol.task, scoring=True).values())).settings
-    wanted = [name for name in getattr(listed, "average", None) or () if not protocol.answered_by]
-    if wanted and not set(wanted) & boards:
-        return []
-    from protocols.errors import look_up
-
-    for name in wanted:
-        look_up(name, dict.fromkeys(boards), kind="cohort", where=f"tasks.{protocol.task}.average")
-    return wanted
 
 
 def metrics_of(protocol: Protocol, first: int) -> dict[str, Any]:

@@ -220,7 +220,7 @@ def _scored(run: Run, protocol: Protocol, found: LaidOut) -> dict[str, ScoreReco
 def _average(
     run: Run, protocol: Protocol, records: Mapping[str, ScoreRecord], workplace: Path
 ) -> dict[str, ScoreRecord]:
-    from suite.engine.score import averaged
+    from suite.engine.averaged import averaged
 
     names = averaged(run, protocol)
     if run.tasks[protocol.task].average is None or not names or not set(names) <= set(records):

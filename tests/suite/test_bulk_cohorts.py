@@ -76,14 +76,16 @@ def test_a_training_patient_in_the_external_cohort_stops_the_run(scratch: Path) 
         path = Path("data/cptac_gbm") / name
         pd.read_csv(path).replace("CPTM-0002", patient).to_csv(path, index=False)
     run_read(run)
-    with pytest.raises(UserError, match=f"no patient of another cohort: patient {patient} is in the cohort and in"):
+    with pytest.raises(
+        UserError, match=f"no person in two cohorts: patient {patient} is in {COHORT} and in {EXTERNAL}"
+    ):
         run_ask(run)
-    assert [one.check for one in audit(EXPRESSION, COHORT).failed] == ["no patient of another cohort"]
+    assert [one.check for one in audit(EXPRESSION, COHORT).failed] == ["no person in two cohorts"]
 
 
 @pytest.mark.parametrize(
     ("target", "message"),
-    [("gbm", "no slide of two patients"), ("cptac_gbm", "no slide of another"), ("normal", "no slide of another")],
+    [("gbm", ""), ("cptac_gbm", " of cohort phantom_cptac_gbm"), ("normal", " of cohort phantom_normal")],
 )
 def test_a_slide_file_copied_to_another_patient_stops_the_run(scratch: Path, target: str, message: str) -> None:
     own, others = pd.read_csv("data/gbm/slides.csv"), pd.read_csv(f"data/{target}/slides.csv")
@@ -91,7 +93,7 @@ def test_a_slide_file_copied_to_another_patient_stops_the_run(scratch: Path, tar
     shutil.copy(Path("data") / own["path"][0], Path("data") / other)
     run = the_run()
     run_read(run)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=f"no scan of two people, by bytes: slide .*{message} has the bytes of slide"):
         run_ask(run)
 
 
@@ -101,7 +103,7 @@ def test_a_section_of_a_training_patient_stops_the_run(scratch: Path) -> None:
     path.write_text(path.read_text().replace("UKF900,gbm", f"{patient},gbm"))
     run = the_run()
     run_read(run)
-    with pytest.raises(UserError, match=f"no patient of another cohort: patient {patient} .*{SECTIONS}"):
+    with pytest.raises(UserError, match=f"no person in two cohorts: patient {patient} .*{SECTIONS}"):
         run_ask(run)
     assert not audit(EXPRESSION, COHORT).failed, "slides alone are asked without sections"
 

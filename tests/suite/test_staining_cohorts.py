@@ -84,12 +84,14 @@ def test_an_image_copied_to_another_patient_stops_the_run(checkout: Path, copied
     one, other = in_other_roles(checkout)
     shutil.copyfile(patches("HandE")[one], patches("HandE")[other])
     run_read(copied)
-    with pytest.raises(UserError, match=r"no image in two roles: fold 0: ER patch .* has the bytes of ER patch"):
+    with pytest.raises(
+        UserError, match=r"no scan of two people, by bytes: H&E of ER patch .* has the bytes of H&E of ER"
+    ):
         run_ask(copied)
     audit = json.loads((audit_folder(PROTOCOL, "jitter") / "audit.json").read_text())  # the whole report is there
     assert audit["verdict"] == "fail"
     assert {finding["check"] for finding in audit["findings"] if finding["verdict"] == "fail"} == {
-        "no image in two roles", "no image of two patients", "no shared tissue in two roles, by look",
+        "no scan of two people, by bytes", "no scan of two people, by pixels", "no look-alike image of two people",
     }  # fmt: skip
 
 
@@ -98,7 +100,7 @@ def test_a_copy_of_other_bytes_stops_it_by_look(checkout: Path, copied: Run) -> 
     with Image.open(patches("HandE")[one]) as image:
         image.save(patches("HandE")[other], quality=60)
     run_read(copied)
-    with pytest.raises(UserError, match="no shared tissue in two roles, by look"):
+    with pytest.raises(UserError, match="no look-alike image of two people"):
         run_ask(copied)
 
 

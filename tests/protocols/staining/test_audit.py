@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from protocols.findings import Finding, worst
-from protocols.images.patch_images import decode
-from protocols.splits import Fold, Split
+from protocols.splits import Fold
 from protocols.staining.audit import audit_ihc
 from protocols.staining.splits import patient_folds
-from protocols.staining.store import IhcStore, write_ihc_store
-from tests.protocols.staining.trees import Tree, image_path, read, save, stored, write_tree
+from protocols.staining.store import IhcStore
+from tests.protocols.staining.trees import Tree, stored
 
 CASES = tuple(str(number) for number in range(1001, 1007))
 
@@ -53,19 +52,17 @@ def patch_level(store: IhcStore, seed: int, folds: int = 3) -> list[Fold]:
 
 
 def test_a_split_by_patient_passes_every_check(store: IhcStore) -> None:
-    findings = audit_ihc(store, folds_of(store), perceptual=True)
+    findings = audit_ihc(store, folds_of(store))
     assert offended(findings) == {}
-    assert len(findings) == 9
-    assert {finding.check: finding.detail for finding in findings}["no image in two roles"] == "144 images, by SHA-256"
+    assert len(findings) == 6
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_random_split_of_patches_fails_by_patient_by_place_and_by_look(store: IhcStore, seed: int) -> None:
-    found = offended(audit_ihc(store, patch_level(store, seed), perceptual=True))
+def test_a_random_split_of_patches_fails_by_patient_and_by_place(store: IhcStore, seed: int) -> None:
+    found = offended(audit_ihc(store, patch_level(store, seed)))
     assert {check: verdict for check, (verdict, _) in found.items()} == {
         "no patient in two roles": "fail",
         "no overlapping patches in two roles": "fail",
-        "no shared tissue in two roles, by look": "fail",
     }
 
 
@@ -121,7 +118,6 @@ def test_a_patch_in_two_roles_or_tested_twice(store: IhcStore) -> None:
     both = with_first(store, train=np.union1d(first.train, first.test[:1]))
     found = offended(audit_ihc(store, both))
     assert found["no patch in two roles"][1].endswith("is in train and test, 1 in all")
-    assert found["no image in two roles"][0] == "fail"
     twice = [first, replace(first, name="1"), third]
     _, detail = offended(audit_ihc(store, twice))["every patch of a known patient tested exactly once"]
     assert detail.endswith("is tested 2 times")
@@ -158,47 +154,3 @@ def test_unknown_patients_in_a_fold_are_unverifiable(tmp_path: Path) -> None:
     }  # fmt: skip
     assert worst(finding.verdict for finding in findings) == "unverifiable"
     assert {one.reason for one in split.excluded} == {"patient unknown"}
-
-
-def planted(tmp_path: Path, change: Any) -> tuple[IhcStore, Split]:
-    """A cohort in which patient 1006 was given an image of 1001 by ``change``."""
-    write_tree(tmp_path / "tree", Tree(cases=CASES, markers=("ER",)))
-    change(tmp_path / "tree")
-    store = write_ihc_store(
-        tmp_path / "store", read(tmp_path / "tree", markers=["ER"]), tile_px=32, phantom=True
-    )  # fmt: skip
-    for seed in range(20):
-        split = patient_folds(store, seed, folds=3)
-        tests = [set(store.patient[fold.test].tolist()) for fold in split.folds]
-        if not any({"1001", "1006"} <= test for test in tests):
-            return store, split
-    raise AssertionError("no split parts the two patients")
-
-
-def test_one_image_under_two_patients_is_found_by_its_bytes(tmp_path: Path) -> None:
-    def copy(root: Path) -> None:
-        source = image_path(root, "HandE", "ER", "7_1001_0_0_0")
-        image_path(root, "HandE", "ER", "7_1006_0_1_1").write_bytes(source.read_bytes())
-
-    store, split = planted(tmp_path, copy)
-    found = offended(audit_ihc(store, split.folds))
-    assert set(found) == {"no image in two roles", "no image of two patients"}
-    assert found["no image of two patients"][1] == "ER patch 7_1006_0_1_1 has the bytes of ER patch 7_1001_0_0_0"
-
-
-def test_shared_tissue_under_two_patients_is_found_by_its_look_alone(tmp_path: Path) -> None:
-    """Half of a patch of 1001, brighter and re-encoded, becomes half of one of 1006: other bytes, same tissue."""
-
-    def shift(root: Path) -> None:
-        source = decode(image_path(root, "HandE", "ER", "7_1001_0_0_0"))
-        path = image_path(root, "HandE", "ER", "7_1006_0_1_1")
-        mixed = decode(path).copy()
-        mixed[:, :32] = np.clip(source[:, 32:].astype(int) + 12, 0, 255).astype(np.uint8)
-        path.unlink()
-        save(path.with_suffix(".jpg"), mixed)
-
-    store, split = planted(tmp_path, shift)
-    assert offended(audit_ihc(store, split.folds)) == {}
-    found = offended(audit_ihc(store, split.folds, perceptual=True))
-    assert set(found) == {"no shared tissue in two roles, by look"}
-    assert "7_1006_0_1_1" in found["no shared tissue in two roles, by look"][1]

@@ -1,0 +1,48 @@
+"""Tissue source sites on both sides of a fold: a hospital's stain and scanner are learnt with it (Howard and others,
+Nature Communications 2021), so a score on patients of a training site says less of a site that nobody has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from protocols.contract import RowArray
+from protocols.findings import Finding
+from protocols.identity.matches import Held
+from protocols.identity.persons import source_site
+from protocols.splits import Split
+
+SITES = "TCGA source sites on both sides"
+LISTED = 10
+"""Folds that are told one by one."""
+
+
+def shared_sites(cohort: Held, split: Split) -> Finding | None:
+    """A note: per fold the source sites that are trained on and tested, and the test patients of these; None where no
+    patient has a TCGA barcode."""
+    site_of = {
+        row: (str(who), site)
+        for item, who in zip(cohort.items, cohort.people, strict=True)
+        if who and (site := source_site(str(item.person)))
+        for row in range(*item.rows)
+    }
+    if not site_of:
+        return None
+    told = []
+    for fold in split.folds:
+        learnt = {site for rows in (fold.train, fold.validation) for _, site in _people(site_of, rows)}
+        tested = _people(site_of, fold.test)
+        again = [site for _, site in tested if site in learnt]
+        if tested:
+            told.append((fold.name, len(set(again)), len({site for _, site in tested}), len(again) / len(tested)))
+    if not told:
+        return None
+    shares = [share for *_, share in told]
+    whole = f"{min(shares):.0%} to {max(shares):.0%} of a fold's test patients are of a site that is trained on"
+    each = "; ".join(
+        f"fold {name}: {shared} of {of} sites, {share:.0%} of patients" for name, shared, of, share in told
+    )
+    return Finding(SITES, "note", f"{whole} ({each})" if len(told) <= LISTED else f"{whole}, in {len(told)} folds")
+
+
+def _people(site_of: Mapping[int, tuple[str, str]], rows: RowArray) -> set[tuple[str, str]]:
+    return {site_of[row] for row in rows.tolist() if row in site_of}

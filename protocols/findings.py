@@ -12,7 +12,8 @@ from protocols.errors import UserError
 from protocols.sealed import Seal, read_seal
 from protocols.splits import Exclusion
 
-Verdict = Literal["pass", "fail", "unverifiable"]
+Verdict = Literal["pass", "note", "fail", "unverifiable"]
+SEVERITY: tuple[Verdict, ...] = ("pass", "note", "unverifiable", "fail")
 AUDIT_FILE = "audit.json"
 KIND = "audit"
 
@@ -45,7 +46,7 @@ class FoldFacts:
 @dataclass(frozen=True)
 class Audit:
     """Every check of one protocol on one cohort. One failed check fails it; an unverifiable one
-    keeps it from passing."""
+    keeps it from passing; a note is told and stops nothing."""
 
     protocol: str
     version: str
@@ -64,8 +65,8 @@ class Audit:
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    found = set(verdicts)
-    return "fail" if "fail" in found else "unverifiable" if "unverifiable" in found else "pass"
+    """The gravest of some verdicts: pass, note, unverifiable, fail; "pass" of none."""
+    return max(verdicts, key=SEVERITY.index, default="pass")
 
 
 def write_audit_file(folder: Path, audit: Audit) -> None:

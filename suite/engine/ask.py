@@ -99,7 +99,7 @@ def show(audit: Audit) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    colour = {"pass": "green", "fail": "bold red", "unverifiable": "yellow"}
+    colour = {"pass": "green", "note": "cyan", "fail": "bold red", "unverifiable": "yellow"}
     table = Table(title=f"leak audit: {audit.protocol}, {audit.cohort}", title_justify="left")
     for column in ("check", "verdict", "detail"):
         table.add_column(column)

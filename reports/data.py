@@ -110,6 +110,7 @@ def _flat(board: Leaderboard, row: Row, keys: Sequence[str]) -> dict[str, Any]:
         "n_seeds": len(row.measured_seeds),
         "seed_mean": row.spread[0] if row.spread else None,
         "seed_sd": row.spread[1] if row.spread else None,
+        "contract": row.contract.text if row.contract else "",
     }
 
 

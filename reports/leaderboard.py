@@ -136,7 +136,11 @@ def build_leaderboards(
         found[protocol, board].append(own)
     boards = [
         _build(
-            cells, seed, timings, (missing or {}).get(board_key(*key), ()), (task_notices or {}).get(cells[0][0].task),
+            cells,
+            seed,
+            timings,
+            (missing or {}).get(board_key(*key), ()),
+            (task_notices or {}).get(cells[0][0].task),
             contracts,
         )
         for key, cells in found.items()

@@ -79,5 +79,9 @@ def _score(run: Run) -> dict[str, Any]:
 
 
 def _report(run: Run) -> dict[str, Any]:
-    return {**keys.of_report(run), "models": list(run.config.models), "seed": run.config.seed,
-            "contract": run.config.contract}
+    return {
+        **keys.of_report(run),
+        "models": list(run.config.models),
+        "seed": run.config.seed,
+        "contract": run.config.contract,
+    }

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from reports.cells import load_records
+from reports.leaderboard import build_leaderboards
 from suite.engine.contract import run_check
-from suite.engine.report import run_report
+from suite.engine.report import cells, contracts, run_report
 from suite.engine.run import Run
 from suite.places import CHECKS, REPORTS
 from tests.suite.engine_run import params, run_all, the_run, write_params
@@ -131,11 +133,13 @@ def test_a_model_whose_weights_are_absent_is_untested_and_told_so(here: Path) ->
 
 def test_it_is_left_out_by_the_setting(here: Path) -> None:
     write_params(here, settings(contract="leave_out"))
-    run_report(the_run())
-    left = rows()["batch"]
-    assert (left["rank"], left["status"]) == ("", "scored")
-    assert left["reason"].startswith("left out of the ranking: fails a contract test: a test patient's answer")
-    assert rows()["cox_clinical"]["rank"] == "1"
+    run = the_run()
+    (board,) = build_leaderboards(load_records(cells(run)), 0, contracts=contracts(run.config))
+    found = {row.model: row for row in board.rows}
+    left = found["batch"]
+    assert (left.rank, left.group) == (None, "unranked")
+    assert left.reason.startswith("left out of the ranking: fails a contract test: a test patient's answer")
+    assert found["cox_clinical"].rank == 1
 
 
 def test_nothing_changed_nothing_is_checked_and_an_edit_checks_its_own_model(

@@ -1,8 +1,8 @@
 """How far a value follows an outcome of patients, as one form of concordance, and how far chance alone brings it.
 
 Each measure is a square matrix of signs over pairs of patients: +1 where the first should have the higher value, -1
-where the second, 0 where the pair says nothing. The concordance of a value is the share of such pairs that it orders so,
-ties counting one half: Harrell's C, the AUC for the event, and Kendall's concordance with time are one formula. If
+where the second, 0 where the pair says nothing. The concordance of a value is the share of such pairs that it orders
+so, ties counting one half: Harrell's C, the AUC for the event, and Kendall's concordance with time are one formula. If
 patients and values have nothing to do with each other, its variance is known (Daniels, Biometrika 1944).
 """
 
@@ -74,7 +74,7 @@ MEASURES: dict[str, Callable[[Float, Bool], Signs]] = {
 
 
 def followed(signs: Signs, values: NDArray[Any], direction: Float | None = None) -> Followed:
-    """How far ``values`` ``(n,)`` follow the pairs of ``signs`` ``(n, n)``; patients without a value (NaN) do not count.
+    """How far ``values`` ``(n,)`` follow the pairs of ``signs`` ``(n, n)``; patients of unknown value (NaN) do not count.
 
     ``direction``: +1 or -1 a patient, by which the orders of its pairs count. The variance is that of a value without
     ties, which ties only lower; it holds for a direction that is the same for all, and bounds the two tails together.

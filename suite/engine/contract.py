@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from protocols.contract import Settings
 from protocols.contract_checks import CONTRACT_FILE, KIND, CheckResult
 from protocols.errors import UserError
 from protocols.files import write_text_whole

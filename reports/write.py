@@ -67,8 +67,9 @@ def write_reports(
     ``scores`` is a folder that holds score folders, or a list of them; ``timings`` holds
     ``<protocol>/<board>/<model>.json``; ``sections``: board key to the folder of its stored sections, for the page of
     maps; ``missing``, ``task_notices``, ``contracts`` and ``seed`` as in
-    :func:`reports.leaderboard.build_leaderboards`. Figures are of the records that stand for their cells. Without any record the page says so. Figures of an earlier run that this
-    one does not draw are removed, so that none outlives its numbers.
+    :func:`reports.leaderboard.build_leaderboards`. Figures are of the records that
+    stand for their cells. Without any record the page says so. Figures of an earlier run that this one does not draw
+    are removed, so that none outlives its numbers.
     """
     cells = load_cells(scores)
     records = [record for record, _ in cells]

@@ -74,7 +74,7 @@ MEASURES: dict[str, Callable[[Float, Bool], Signs]] = {
 
 
 def followed(signs: Signs, values: NDArray[Any], direction: Float | None = None) -> Followed:
-    """How far ``values`` ``(n,)`` follow the pairs of ``signs`` ``(n, n)``; patients of unknown value (NaN) do not count.
+    """How far ``values`` ``(n,)`` follow the pairs of ``signs`` ``(n, n)``; unknown values (NaN) do not count.
 
     ``direction``: +1 or -1 a patient, by which the orders of its pairs count. The variance is that of a value without
     ties, which ties only lower; it holds for a direction that is the same for all, and bounds the two tails together.

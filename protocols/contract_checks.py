@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from protocols.contract import Card
-from protocols.errors import UserError
+from protocols.errors import NotThere, UserError
 from protocols.own_lines import own_line
 
+KIND = "contract"
+CONTRACT_FILE = "contract.json"
+"""What the results of one model's contract tests are sealed as, and where they lie in that folder."""
 _UNLIKELY_SEED = 1_969_417_013
 
 
@@ -23,11 +26,15 @@ class Broken(AssertionError):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One contract test of one model; ``problem`` is empty where it passes, ``said`` what it reports beside that."""
+    """One contract test of one model; ``problem`` is empty where it passes, ``said`` what it reports beside that.
+
+    ``unable``: the problem is a file that the model needs and that is not there; the contract was not tested.
+    """
 
     check: str
     problem: str
     said: str = ""
+    unable: bool = False
 
 
 def results_of(
@@ -40,22 +47,24 @@ def results_of(
     """
     told: dict[str, str] = {}
     for check, action in checks:
-        problem, said = "", None
+        problem, said, unable = "", None, False
         try:
             with redirect_stdout(io.StringIO()):
                 said = action()
         except Broken as error:
             problem = str(error)
         except UserError as error:
+            unable = isinstance(error, NotThere)
             line = own_line(error, model_class)
             problem = f"{error} ({line})" if line else str(error)
         except (Exception, SystemExit) as error:
+            unable = isinstance(error, FileNotFoundError)
             problem = f"{type(error).__name__}: {error} ({own_line(error, model_class) or _last_line(error)})"
         if problem and problem in told:
             problem = f"as in: {told[problem]}"
         elif problem:
             told[problem] = check
-        yield CheckResult(check, problem, said or "")
+        yield CheckResult(check, problem, said or "", unable)
 
 
 def _last_line(error: BaseException) -> str:

@@ -20,9 +20,13 @@ class UserError(Exception):
         self.what, self.where, self.expected, self.remedy = what, str(where), expected, remedy
         super().__init__(_one_line(f"{where}: {what}; expected {expected}; {remedy}"))
 
-    def __reduce__(self) -> tuple[Callable[..., UserError], tuple[str, str, str, str]]:
+    def __reduce__(self) -> tuple[Callable[..., UserError], tuple[type[UserError], str, str, str, str]]:
         """It travels between processes whole."""
-        return _user_error, (self.what, self.where, self.expected, self.remedy)
+        return _made, (type(self), self.what, self.where, self.expected, self.remedy)
+
+
+class NotThere(UserError):
+    """A file that a model needs, weights above all, is not there."""
 
 
 def _one_line(text: str) -> str:
@@ -30,8 +34,8 @@ def _one_line(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
-def _user_error(what: str, where: str, expected: str, remedy: str) -> UserError:
-    return UserError(what, where=where, expected=expected, remedy=remedy)
+def _made(kind: type[UserError], what: str, where: str, expected: str, remedy: str) -> UserError:
+    return kind(what, where=where, expected=expected, remedy=remedy)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -47,7 +47,7 @@ class FoldFacts:
 @dataclass(frozen=True)
 class Audit:
     """Every check of one protocol on one cohort. One failed check fails it; an unverifiable one
-    keeps it from passing."""
+    keeps it from passing; a note is told and stops nothing."""
 
     protocol: str
     version: str
@@ -66,6 +66,7 @@ class Audit:
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The gravest of some verdicts: pass, note, unverifiable, fail; "pass" of none."""
     return max(verdicts, key=SEVERITY.index, default="pass")
 
 

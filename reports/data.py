@@ -115,6 +115,7 @@ def _flat(board: Leaderboard, row: Row, keys: Sequence[str]) -> dict[str, Any]:
         "seed_mean": row.spread[0] if row.spread else None,
         "seed_sd": row.spread[1] if row.spread else None,
         "seed_share": row.seed_share,
+        "contract": row.contract.text if row.contract else "",
     }
 
 

@@ -33,6 +33,7 @@ SPECIAL = {
     "·": r"$\cdot$",
     "µ": r"$\mu$",
     "↓": r"$\downarrow$",
+    "†": r"$\dagger$",
 }
 
 

@@ -15,6 +15,7 @@ from protocols.metrics.intervals import standard_error
 from protocols.records import AVERAGE, Interval, ScoreRecord
 from reports.cells import board_key, by_cell, title_of
 from reports.claims import Claim, claims_of
+from reports.contract import Contract, Contracts, contract_notices, why_left_out
 from reports.describe import PREDICTIONS_ONLY, Cohort, Cost, Weights, describe_cohort, describe_weights, read_cost
 from reports.metrics import BoardMetrics, metrics_of
 from reports.notices import Notice, TaskNotices, collect_notices
@@ -58,6 +59,13 @@ class Row:
     """Standard error of the headline over patients."""
     hashes: dict[str, str]
     libraries: dict[str, str]
+    contract: Contract | None = None
+    """What the contract tests say of it; None where nobody asked."""
+
+    @property
+    def mark(self) -> str:
+        """Stands behind the rank of a model that fails a contract test."""
+        return self.contract.mark if self.contract else ""
 
     @property
     def curves(self) -> list[dict[str, Any]]:
@@ -133,19 +141,25 @@ def build_leaderboards(
     timings: Path | None = None,
     missing: Mapping[str, Sequence[str]] | None = None,
     task_notices: Mapping[str, TaskNotices] | None = None,
+    contracts: Contracts | None = None,
 ) -> list[Leaderboard]:
     """One leaderboard a board, protocols in their own order, an average ahead of what it averages.
 
     ``seed`` is the run's own: of the sign flips behind ranks, and of the records that stand for cells of several
     training seeds; ``missing``: board key to the cells of the run that have no record yet; ``task_notices``: what each
-    task has to say of a board's records.
+    task has to say of a board's records; ``contracts``: what the contract tests say of each model.
     """
     found: dict[tuple[str, str], list[list[ScoreRecord]]] = defaultdict(list)
     for (protocol, board, _), own in by_cell(records, seed).items():
         found[protocol, board].append(own)
     boards = [
         _build(
-            cells, seed, timings, (missing or {}).get(board_key(*key), ()), (task_notices or {}).get(cells[0][0].task)
+            cells,
+            seed,
+            timings,
+            (missing or {}).get(board_key(*key), ()),
+            (task_notices or {}).get(cells[0][0].task),
+            contracts,
         )
         for key, cells in found.items()
     ]
@@ -164,13 +178,15 @@ def _build(
     timings: Path | None,
     missing: Sequence[str],
     of_task: TaskNotices | None,
+    contracts: Contracts | None,
 ) -> Leaderboard:
     records = [own[0] for own in cells]
     scored = [record for record in records if record.status == "scored"]
     _refuse_mixed_data([record for own in cells for record in own if record.status == "scored"])
     first, metrics = (scored or records)[0], metrics_of([record for own in cells for record in own])
-    ranking = _ranked([own for own in cells if _group(own[0], metrics) == "ranked"], metrics, seed)
-    made = (_row(own, metrics, ranking, timings) for own in cells)
+    ranked = [own for own in cells if _group(own[0], metrics, contracts) == "ranked"]
+    ranking = _ranked(ranked, metrics, seed)
+    made = (_row(own, metrics, ranking, timings, contracts) for own in cells)
     rows = sorted(made, key=lambda row: _place(row, metrics.sign))
     cohort, titles = describe_cohort(first.cohort), {row.model: row.title for row in rows}
     return Leaderboard(
@@ -186,7 +202,13 @@ def _build(
         rows=tuple(rows),
         missing=tuple(missing),
         excluded=tuple(sorted({(e.get("what", ""), e.get("reason", "")) for r in records for e in r.excluded})),
-        notices=collect_notices(scored or records, cohort, missing=missing, of_task=of_task),
+        notices=collect_notices(
+            scored or records,
+            cohort,
+            missing=missing,
+            of_task=of_task,
+            more=contract_notices({row.model: row.title for row in rows}, contracts) if contracts else (),
+        ),
         ties=tuple((rank, tuple(titles[model] for model in models)) for rank, models in ranking.ties),
         detectable=_titled(ranking.detectable, titles),
         telling=ranking.telling,
@@ -214,7 +236,7 @@ def placed(board: Leaderboard, record: ScoreRecord) -> str:
         if row.group == "skipped" or row.headline.mean is None:
             continue
         mark = "->" if row.model == record.model else "  "
-        rank = str(row.rank) if row.rank is not None else row.kind
+        rank = f"{row.kind if row.rank is None else row.rank}{f' {row.mark}' if row.mark else ''}"
         ends = "" if row.headline.low is None else f"  {row.headline.low:.3f} to {row.headline.high:.3f}"
         lines.append(f"{mark} {rank:>8}  {row.title:<44} {row.headline.mean:.3f}{ends}")
     return "\n".join(lines)
@@ -240,31 +262,40 @@ def _refuse_mixed_data(scored: Sequence[ScoreRecord]) -> None:
             )
 
 
-def _group(record: ScoreRecord, metrics: BoardMetrics) -> Group:
+def _group(record: ScoreRecord, metrics: BoardMetrics, contracts: Contracts | None) -> Group:
     if record.status != "scored":
         return "skipped"
     if record.kind != "model":
         return "reference"
     measured = record.headline.mean is not None and record.values is not None
-    return "ranked" if measured and metrics.ranks else "unranked"
+    left_out = contracts is not None and contracts.leaves_out(record.model)
+    return "ranked" if measured and metrics.ranks and not left_out else "unranked"
 
 
-def _why_unranked(record: ScoreRecord, metrics: BoardMetrics) -> str:
+def _why_unranked(record: ScoreRecord, metrics: BoardMetrics, contracts: Contracts | None) -> str:
+    if contracts is not None and contracts.leaves_out(record.model):
+        return why_left_out(contracts.of(record.model))
     if record.headline.mean is None:
         return "the headline is undefined"
     return "the headline only describes" if not metrics.ranks else "no value by patient to rank by"
 
 
-def _row(own: Sequence[ScoreRecord], metrics: BoardMetrics, ranking: Ranking, timings: Path | None) -> Row:
+def _row(
+    own: Sequence[ScoreRecord],
+    metrics: BoardMetrics,
+    ranking: Ranking,
+    timings: Path | None,
+    contracts: Contracts | None,
+) -> Row:
     record = own[0]
-    group = _group(record, metrics)
+    group = _group(record, metrics, contracts)
     return Row(
         model=record.model,
         title=title_of(record),
         kind=record.kind,
         group=group,
         rank=ranking.ranks[record.model] if group == "ranked" else None,
-        reason=record.reason or (_why_unranked(record, metrics) if group == "unranked" else ""),
+        reason=record.reason or (_why_unranked(record, metrics, contracts) if group == "unranked" else ""),
         headline=record.headline,
         summary=record.summary,
         weights=describe_weights(record.weights, kind=record.kind),
@@ -283,6 +314,7 @@ def _row(own: Sequence[ScoreRecord], metrics: BoardMetrics, ranking: Ranking, ti
         error=_finite(standard_error(record.values)) if record.values is not None else None,
         hashes=record.hashes,
         libraries=record.libraries,
+        contract=contracts.of(record.model) if contracts else None,
     )
 
 

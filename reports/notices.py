@@ -28,15 +28,18 @@ def collect_notices(
     *,
     missing: Sequence[str] = (),
     of_task: TaskNotices | None = None,
+    more: Sequence[Notice] = (),
 ) -> tuple[Notice, ...]:
     """All notices of one leaderboard, warnings first. ``records`` are its scored cells (or all, if none is scored);
-    ``missing``: listed models without a record; ``of_task``: what the task itself has to say of such records."""
+    ``missing``: listed models without a record; ``of_task``: what the task itself has to say of such records;
+    ``more``: what others have."""
     notices = [
         _about_meaning(records, cohort),
         _about_patients(records),
         _about_identity(cohort),
         _about_profiles(records),
         _about_missing(missing),
+        *more,
         *(Notice(level, text) for level, text in (of_task(records) if of_task else ())),
         *(Notice("warning", f"{r.card.get('title') or r.model}: {note}") for r in records for note in r.notes),
     ]

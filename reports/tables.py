@@ -100,7 +100,9 @@ def device_text(row: Row) -> str:
 
 
 def rank_text(row: Row) -> str:
-    return str(row.rank) if row.rank is not None else {"reference": row.kind, "unranked": MISSING}.get(row.group, "–")
+    words = {"reference": row.kind, "unranked": MISSING}
+    text = str(row.rank) if row.rank is not None else words.get(row.group, "–")
+    return f"{text} {row.mark}" if row.mark else text
 
 
 def columns(board: Leaderboard) -> tuple[Column, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reports.cells import load_records
+from reports.contract import Contracts
 from reports.leaderboard import Leaderboard, Row, build_leaderboards, without_records
 from reports.notices import Notice, TaskNotices
 from reports.tables import NOTHING, cohort_text, columns, shared_notices, tie_lines
@@ -28,17 +29,20 @@ def print_leaderboards(
     page: Path | None = None,
     missing: Mapping[str, Sequence[str]] | None = None,
     task_notices: Mapping[str, TaskNotices] | None = None,
+    contracts: Contracts | None = None,
     console: Console | None = None,
 ) -> None:
     """Print one table a board from score records, with all that the page says of it; ``page`` is only named, not read.
 
-    ``missing`` and ``task_notices`` as in :func:`reports.leaderboard.build_leaderboards`.
+    ``missing``, ``task_notices`` and ``contracts`` as in :func:`reports.leaderboard.build_leaderboards`.
     """
     from rich.console import Console
     from rich.text import Text
 
     console = console or Console()
-    boards = build_leaderboards(load_records(scores), seed, missing=missing, task_notices=task_notices)
+    boards = build_leaderboards(
+        load_records(scores), seed, missing=missing, task_notices=task_notices, contracts=contracts
+    )
     if not boards:
         console.print(Text(NOTHING))
     shared = shared_notices(boards)

@@ -15,6 +15,7 @@ from protocols.records import MAPS_FILE
 from reports.bulk import bulk_records, mann_whitney_csv, violins
 from reports.cells import ScoredCell, board_key, first_cells, load_cells
 from reports.claims import all_claims
+from reports.contract import Contracts
 from reports.data import boards_csv, boards_json, genes_csv, ranks_csv
 from reports.figures import safe, save_figures, write_figures
 from reports.ihc import grid_figure, h_score_grid, ihc_cells
@@ -59,18 +60,22 @@ def write_reports(
     sections: Mapping[str, Path] | None = None,
     missing: Mapping[str, Sequence[str]] | None = None,
     task_notices: Mapping[str, TaskNotices] | None = None,
+    contracts: Contracts | None = None,
 ) -> ReportPaths:
     """Read score records and write the leaderboards in every form.
 
     ``scores`` is a folder that holds score folders, or a list of them; ``timings`` holds
     ``<protocol>/<board>/<model>.json``; ``sections``: board key to the folder of its stored sections, for the page of
-    maps; ``missing``, ``task_notices`` and ``seed`` as in :func:`reports.leaderboard.build_leaderboards`. Figures are
-    of the records that stand for their cells. Without any record the page says so. Figures of an earlier run that this
-    one does not draw are removed, so that none outlives its numbers.
+    maps; ``missing``, ``task_notices``, ``contracts`` and ``seed`` as in
+    :func:`reports.leaderboard.build_leaderboards`. Figures are of the records that
+    stand for their cells. Without any record the page says so. Figures of an earlier run that this one does not draw
+    are removed, so that none outlives its numbers.
     """
     cells = load_cells(scores)
     records = [record for record, _ in cells]
-    boards = build_leaderboards(records, seed, timings=timings, missing=missing, task_notices=task_notices)
+    boards = build_leaderboards(
+        records, seed, timings=timings, missing=missing, task_notices=task_notices, contracts=contracts
+    )
     claims, pending = all_claims(records, seed), without_records(boards, missing or {})
     firsts = first_cells(cells, seed)
     by_board: dict[str, list[ScoredCell]] = defaultdict(list)

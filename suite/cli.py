@@ -44,13 +44,18 @@ def leaderboards() -> None:
     """Print the leaderboards and the path of the page."""
     from reports.terminal import print_leaderboards
     from suite.config import read_config
-    from suite.engine.report import cells, missing, notices
+    from suite.engine.report import cells, contracts, missing, notices
     from suite.engine.run import Run
     from suite.places import REPORTS
 
     run = Run(read_config())
     print_leaderboards(
-        cells(run), seed=run.config.seed, page=REPORTS / "index.html", missing=missing(run), task_notices=notices(run)
+        cells(run),
+        seed=run.config.seed,
+        page=REPORTS / "index.html",
+        missing=missing(run),
+        task_notices=notices(run),
+        contracts=contracts(run.config),
     )
 
 

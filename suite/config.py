@@ -34,6 +34,7 @@ class Config(Strict):
     threads: int = Field(ge=1)
     workers: int = Field(ge=1)
     device: Literal["cpu", "cuda", "auto"]
+    contract: Literal["mark", "leave_out"] = "mark"
     tasks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     cohorts: dict[str, dict[str, dict[str, Any]]]
     protocols: tuple[str, ...]

@@ -11,6 +11,7 @@ PLAN = RUNS / "plan"
 COHORTS = RUNS / "cohorts"
 SPLITS = RUNS / "splits"
 AUDITS = RUNS / "audits"
+CHECKS = RUNS / "checks"
 PREDICTIONS = RUNS / "predictions"
 SCORES = RUNS / "scores"
 METRICS = RUNS / "metrics"
@@ -36,6 +37,10 @@ def split_folder(protocol: str, cohort: str) -> Path:
 
 def audit_folder(protocol: str, cohort: str) -> Path:
     return AUDITS / protocol / cohort
+
+
+def check_folder(model: str) -> Path:
+    return CHECKS / model
 
 
 def answers_folder(protocol: str, board: str, model: str, seed: int) -> Path:

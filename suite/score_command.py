@@ -21,6 +21,7 @@ def score_predictions(config: Config, protocol: str, predictions: Path, model: s
     """
     from reports.cells import load_records
     from reports.leaderboard import build_leaderboards, placed
+    from suite.engine.report import contracts
 
     sweep()
     (asked,) = narrowed(config, protocol).protocols.values()
@@ -34,7 +35,8 @@ def score_predictions(config: Config, protocol: str, predictions: Path, model: s
         for root, depth in ((SCORES, "*/*/*"), (SUBMISSIONS, "*/*"))
         for path in found(root / asked.name, f"{depth}/{RECORD_FILE}")
     ]
-    boards = {board.board: board for board in build_leaderboards(load_records(folders), config.seed)}
+    found_boards = build_leaderboards(load_records(folders), config.seed, contracts=contracts(config))
+    boards = {board.board: board for board in found_boards}
     for record in records:
         headline = record.headline
         interval = "" if headline.low is None else f" (95 % CI {headline.low:.3f} to {headline.high:.3f})"

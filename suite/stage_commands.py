@@ -49,6 +49,14 @@ def stage_ask() -> None:
     run_ask(run)
 
 
+@stage.command("check")
+def stage_check() -> None:
+    """Run the contract tests of every listed model."""
+    from suite.engine.contract import run_check
+
+    run_check(_run())
+
+
 @stage.command("predict")
 def stage_predict() -> None:
     """Embed what models read, fit every cell and keep its answers."""

@@ -16,7 +16,7 @@ from baselines.encoders.entries import encoder_spec, weights_of
 from baselines.encoders.modules import build_encoder
 from baselines.encoders.spec import EncoderSpec
 from protocols.contract import Settings, WeightsRecord
-from protocols.errors import UserError, did_you_mean, look_up, refuse_unknown_keys
+from protocols.errors import NotThere, UserError, did_you_mean, look_up, refuse_unknown_keys
 from protocols.files import sha256_of
 
 _CONTAINERS = ("model", "state_dict", "module")
@@ -62,7 +62,7 @@ def find_file(name: str, entry: Mapping[str, str], hub_file: str | None) -> tupl
         )
     path = Path(entry["path"]).expanduser()
     if not path.is_file():
-        raise UserError("no such file", where=path, expected="a checkpoint", remedy=f"mend {where}.path")
+        raise NotThere("no such file", where=path, expected="a checkpoint", remedy=f"mend {where}.path")
     return path, WeightsRecord(name, path.name, None, _verified(path, entry["sha256"]))
 
 
@@ -109,7 +109,7 @@ def _from_hub(entry: Mapping[str, str], hub_file: str | None, where: str) -> Pat
         what, remedy = f"not found on the hub ({type(error).__name__})", "check id, revision, file and your token"
     except (hub_errors.LocalEntryNotFoundError, hub_errors.HfHubHTTPError, OSError) as error:
         what, remedy = f"the hub cannot be reached ({type(error).__name__})", "connect, or give path and sha256"
-    raise UserError(what, where=f"{where} ({entry['hub']})", expected=f"{file} at {entry['revision']}", remedy=remedy)
+    raise NotThere(what, where=f"{where} ({entry['hub']})", expected=f"{file} at {entry['revision']}", remedy=remedy)
 
 
 def read_checkpoint(path: Path) -> State:

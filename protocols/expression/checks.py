@@ -38,27 +38,30 @@ class _Run:
         self.data = toy_training(settings=settings)
         order = np.random.default_rng(1).permutation(len(self.data))
         self.train_at, self.test_at = np.sort(order[:80]), np.sort(order[80:])
+        self._model: Model | None = None
         self._first: FloatArray | None = None
+        self._again: FloatArray | None = None
+        self._untouched = True
 
     def card(self) -> None:
         check_card(self.model_class, self.name, "expression")
 
     def answers(self) -> None:
-        self._answer(self.data)
+        self._once()
 
     def deterministic(self) -> None:
-        first, second = self._once(), self._answer(self.data)
+        first, second = self._once(), self._second()
         require(first.tobytes() == second.tobytes(), f"two runs differ by up to {np.abs(first - second).max():.3g}")
 
     def order(self) -> None:
         reverse = np.arange(len(self.test_at))[::-1]
-        swapped = self._answer(self.data, test_at=self.test_at[reverse])
+        swapped = self._ask(self._fitted_once(), self.data, self.test_at[reverse])
         _close(swapped[reverse], self._once(), "reversing the test units changes answers")
 
     def alone(self) -> None:
         half = len(self.test_at) // 2
         _close(
-            self._answer(self.data, test_at=self.test_at[:half]),
+            self._ask(self._fitted_once(), self.data, self.test_at[:half]),
             self._once()[:half],
             "half the test set alone changes answers",
         )
@@ -76,20 +79,34 @@ class _Run:
         self._answer(replace(self.data, targets=all_holes))
 
     def refit(self) -> None:
-        model, test = self._fitted(self.data), inputs_of(self.data, self.test_at)
+        self._once()
+        model, self._model = self._fitted_once(), None  # who asks later gets one fitted once
+        test = inputs_of(self.data, self.test_at)
         model.fit(_training(self.data, self.train_at))
         again = np.asarray(model.predict(test), dtype=np.float32)
         _close(again, self._once(), "a second fit on the same instance answers differently")
 
     def global_state(self) -> None:
-        with known_global_state() as untouched:
-            self._answer(self.data)
-            require(untouched(), "random or numpy.random was drawn from or seeded: use train.settings.seed")
+        self._second()
+        require(self._untouched, "random or numpy.random was drawn from or seeded: use train.settings.seed")
 
     def _once(self) -> FloatArray:
         if self._first is None:
-            self._first = self._answer(self.data)
+            self._first = self._ask(self._fitted_once(), self.data, self.test_at)
         return self._first
+
+    def _second(self) -> FloatArray:
+        """What a second instance answers, watched for what it does to the global generators."""
+        if self._again is None:
+            with known_global_state() as untouched:
+                self._again = self._answer(self.data)
+                self._untouched = untouched()
+        return self._again
+
+    def _fitted_once(self) -> Model:
+        if self._model is None:
+            self._model = self._fitted(self.data)
+        return self._model
 
     def _fitted(self, data: TrainingView) -> Model:
         train = _training(data, self.train_at)
@@ -99,10 +116,12 @@ class _Run:
         model.fit(train)
         return model
 
-    def _answer(self, data: TrainingView, test_at: np.ndarray | None = None) -> FloatArray:
-        test = inputs_of(data, self.test_at if test_at is None else test_at)
-        shape = (len(test), len(test.genes))
-        return checked(self._fitted(data).predict(test), shape, self.name, "of the contract tests")
+    def _answer(self, data: TrainingView) -> FloatArray:
+        return self._ask(self._fitted(data), data, self.test_at)
+
+    def _ask(self, model: Model, data: TrainingView, at: np.ndarray) -> FloatArray:
+        test = inputs_of(data, at)
+        return checked(model.predict(test), (len(test), len(test.genes)), self.name, "of the contract tests")
 
 
 def _training(data: TrainingView, at: np.ndarray) -> TrainingView:

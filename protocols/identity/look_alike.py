@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.contract import CropArray, FloatArray, RowArray
+from protocols.contract import CropArray, FloatArray
 from protocols.files import written_whole
 from protocols.identity.inverted_file import DIMENSIONS, Descriptors, LikePoints, like_points
 from protocols.readers import checks

@@ -34,7 +34,9 @@ def overview(path: Path, mpp: float) -> CropArray | None:
 def _shrunk(image: SlideImage, width: int, height: int) -> CropArray:
     import cv2
 
-    number = max(i for i, level in enumerate(image.levels) if not i or level.width >= width and level.height >= height)
+    number = max(
+        i for i, level in enumerate(image.levels) if not i or (level.width >= width and level.height >= height)
+    )
     level = image.levels[number]
     columns, rows = _edges(level, width, height)
     out = np.empty((height, width, 3), np.uint8)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from protocols.findings import Finding, FoldFacts, RoleFacts
 from protocols.metrics.concordance import pair_counts
-from protocols.metrics.ranks import average_ranks
 from protocols.splits import Exclusion, Fold, Split
 from protocols.survival.contract import GENOMIC_KINDS
+from protocols.survival.outcome_leak import outcome_findings
 from protocols.survival.store import PatientStore
 from protocols.task import Question
 
@@ -25,10 +24,6 @@ OUTCOME_WORDS = re.compile(
     r"os|dfs|dss|pfs|pfi|dfi|rfs|dmfs|relapse\w*|recurr\w*|progress\w*|train|test|val|fold|split|risk)([_\W]|$)",
     re.IGNORECASE,
 )
-TOO_CLOSE = 0.99
-"""|Spearman's rho| with follow-up time, or AUC for the event, from which a feature is the outcome in disguise."""
-ENOUGH = 20
-"""Fewest patients with a value from which such a statement is made."""
 
 
 def audit_survival(store: PatientStore, split: Split) -> list[Finding]:
@@ -41,18 +36,13 @@ def audit_survival(store: PatientStore, split: Split) -> list[Finding]:
             lambda: _outcome_by_name(store),
             f"{len(store.clinical_features)} clinical and {len(store.genomic_features)} genomic names",
         ),
-        (
-            "no outcome among the features, by content",
-            lambda: _outcome_by_content(store),
-            f"|rho| with time and AUC for event below {TOO_CLOSE}",
-        ),
         ("every fold can be scored", lambda: _unscorable(store, split), "each has a comparable pair"),
     ]
     findings = []
     for name, check, looked_at in checks:
         problem = check()
         findings.append(Finding(name, "fail" if problem else "pass", problem or looked_at))
-    return findings
+    return [*findings, *_outcome_by_content(store)]
 
 
 def audit(question: Question) -> tuple[list[Finding], list[FoldFacts]]:
@@ -96,38 +86,9 @@ def _outcome_by_name(store: PatientStore) -> str | None:
     return None
 
 
-def _outcome_by_content(store: PatientStore) -> str | None:
-    for names, table in ((store.clinical_features, store.clinical), (store.genomic_features, store.genomic)):
-        for column, name in enumerate(names):
-            found = looks_like_outcome(table[:, column], store.time, store.event)
-            if found:
-                return f"feature {name!r}: {found}"
-    return None
-
-
-def looks_like_outcome(
-    values: np.ndarray[Any, Any], time: np.ndarray[Any, Any], event: np.ndarray[Any, Any]
-) -> str | None:
-    """Why a feature is the outcome in disguise, or None: follow-up time in its order, or the event told apart."""
-    known = np.isfinite(values)
-    values, time, event = values[known], time[known], event[known]
-    if len(values) < ENOUGH or np.ptp(values) == 0:
-        return None
-    rank = _ranks(values)
-    if len(np.unique(values)) > 2:
-        rho = np.corrcoef(rank, _ranks(time))[0, 1]
-        if abs(rho) >= TOO_CLOSE:
-            return f"Spearman's rho with follow-up time is {rho:.3f}"
-    positive = int(event.sum())
-    if 0 < positive < len(event):
-        auc = (rank[event].mean() - (positive + 1) / 2) / (len(event) - positive)
-        if max(auc, 1 - auc) >= TOO_CLOSE:
-            return f"AUC for the event is {auc:.3f}"
-    return None
-
-
-def _ranks(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return average_ranks(values.astype(np.float64)[:, None])[:, 0]
+def _outcome_by_content(store: PatientStore) -> list[Finding]:
+    names = (*store.clinical_features, *store.genomic_features)
+    return outcome_findings(names, np.hstack([store.clinical, store.genomic]), store.time, store.event)
 
 
 def _unscorable(store: PatientStore, split: Split) -> str | None:

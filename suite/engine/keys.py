@@ -119,6 +119,25 @@ def of_fit(run: Run, protocol: Protocol, entry: ModelEntry, request: CohortReque
     }
 
 
+def contract_settings(run: Run, entry: ModelEntry) -> Settings:
+    """What a model is handed in its contract tests: the smallest sizes, one thread, and if it is somebody's own the
+    weights of the run's file (those of a built-in do not fit its smallest sizes)."""
+    given = run.config.settings(*entry.parts)
+    return Settings(threads=1, weights=given.weights if entry.outside else {}, encoders=given.encoders)
+
+
+def of_check(run: Run, entry: ModelEntry) -> Key:
+    """The results of a model's contract tests."""
+    task = run.tasks[entry.card.task]
+    return {
+        "model": entry.name,
+        **settings_key(contract_settings(run, entry), run.root),
+        "code": code("suite.engine.checking", *_modules(task, "checks"), entry.start),
+        "files": declared(entry),
+        "adapter": run.config.adapters.get(entry.name, ""),
+    }
+
+
 def of_score(run: Run, protocol: Protocol, request: CohortRequest) -> Key:
     """A cell's scores, less the hashes of its answers and data."""
     task = run.tasks[protocol.task]

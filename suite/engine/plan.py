@@ -11,6 +11,7 @@ from typing import Any
 
 from protocols.files import write_text_whole
 from suite.engine import keys
+from suite.engine.contract import tested
 from suite.engine.data_hash import keep_hashes
 from suite.engine.read import refuse_missing
 from suite.engine.run import Run
@@ -23,6 +24,7 @@ def run_plan(run: Run) -> None:
         "read": _read(run),
         "ask": _ask(run),
         "predict": _predict(run),
+        "check": {entry.name: keys.of_check(run, entry) for entry in tested(run)},
         "score": _score(run),
         "report": _report(run),
     }
@@ -80,4 +82,9 @@ def _score(run: Run) -> dict[str, Any]:
 
 
 def _report(run: Run) -> dict[str, Any]:
-    return {**keys.of_report(run), "models": list(run.config.models), "seed": run.config.seed}
+    return {
+        **keys.of_report(run),
+        "models": list(run.config.models),
+        "seed": run.config.seed,
+        "contract": run.config.contract,
+    }

@@ -10,11 +10,13 @@ from protocols.protocol import Board
 from protocols.records import AVERAGE, RECORD_FILE
 from suite.engine.handover import finish_handovers
 from suite.engine.run import Run
-from suite.places import REPORTS, SCORES, SUBMISSIONS, TIMINGS, cohort_folder, found, score_folder
+from suite.places import CHECKS, REPORTS, SCORES, SUBMISSIONS, TIMINGS, cohort_folder, found, score_folder
 
 if TYPE_CHECKING:
+    from reports.contract import Contracts
     from reports.notices import TaskNotices
     from reports.write import ReportPaths
+    from suite.config import Config
 
 
 def cells(run: Run) -> list[Path]:
@@ -57,6 +59,13 @@ def notices(run: Run) -> dict[str, TaskNotices]:
     return {name: task.notices for name, task in run.tasks.items() if task.notices is not None}
 
 
+def contracts(config: Config) -> Contracts:
+    """What the contract tests say of every listed model."""
+    from reports.contract import read_contracts
+
+    return read_contracts(CHECKS, config.models, leave_out=config.contract == "leave_out")
+
+
 def run_report(run: Run) -> ReportPaths:
     """Write ``runs/reports``."""
     from reports.write import write_reports
@@ -69,6 +78,7 @@ def run_report(run: Run) -> ReportPaths:
         sections=_sections(run),
         missing=missing(run),
         task_notices=notices(run),
+        contracts=contracts(run.config),
     )
 
 

@@ -47,8 +47,11 @@ def run_all(run: Run | None = None) -> Run:
 
 def drive() -> None:
     """The whole run of the working folder, as DVC's stages one after the other, in this process and its workers."""
+    from suite.engine.contract import run_check
     from suite.engine.report import run_report
     from suite.engine.store import sweep
 
     sweep()
-    run_report(run_all())
+    run = run_all()
+    run_check(run)
+    run_report(run)

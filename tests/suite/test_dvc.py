@@ -17,7 +17,7 @@ from suite.processes import is_alive
 from tests.suite.test_kills import nobody_left, quiet
 from tests.suite.working_folder import COHORT, EXPRESSION, MODELS, WorkingFolder, copied_tree, phantom, ran
 
-STAGES = {"plan", "read", "ask", "predict", "score", "report"}
+STAGES = {"plan", "read", "ask", "check", "predict", "score", "report"}
 NEWCOMER = """
 from pathlib import Path
 import numpy as np
@@ -90,7 +90,7 @@ def test_a_new_model_fits_and_scores_its_own_cells_alone(checkout: WorkingFolder
     np.save(checkout.folder / "my_weights.npy", np.float64(1.0))
     (checkout.folder / "newcomer.py").write_text(NEWCOMER)
     checkout.params(**WITH_NEWCOMER)
-    assert checkout.repro() == {"plan", "predict", "score", "report"}
+    assert checkout.repro() == {"plan", "check", "predict", "score", "report"}
     assert moved(answers, checkout.cells("answers")) == moved(scores, checkout.cells("scores")) == {OWN}
     after = checkout.bytes_of("cohorts", "splits", "audits", "predictions", "scores")
     assert {name: after[name] for name in before} == before

@@ -101,7 +101,9 @@ def checkout(handed_in: tuple[Checkout, str]) -> Checkout:
     made = handed_in[0]
     made.dvc("init", "--no-scm", "--quiet")
     told = made.dvc("repro")
-    assert all(f"Running stage '{name}'" in told for name in ("plan", "read", "ask", "predict", "score", "report"))
+    assert all(
+        f"Running stage '{name}'" in told for name in ("plan", "read", "ask", "check", "predict", "score", "report")
+    )
     return made
 
 
@@ -188,7 +190,7 @@ def test_what_it_brings_is_in_the_keys(checkout: Checkout) -> None:
         edited(checkout, "score.py", ".abs()", ".pow(2)"),
     ):
         after = plan_of(checkout)
-    assert {name for name in after if after[name] != before[name]} == {"predict", "score"}
+    assert {name for name in after if after[name] != before[name]} == {"check", "predict", "score"}
     assert after["predict"][ridge]["encoders"] != before["predict"][ridge]["encoders"]
     assert after["predict"][ridge]["code"] == before["predict"][ridge]["code"]  # answers do not wait for a metric
     assert after["predict"][mean] == before["predict"][mean]

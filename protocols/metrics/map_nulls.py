@@ -8,18 +8,18 @@ random signs of the coefficients keep each map's share of every scale, and with 
 the other map: Wagner and Dray, Methods Ecol. Evol. 2015.
 
 Measured on percentile maps, on a square of 30 x 30 tiles, a disc of that width and two pieces of 30 x 12: p < .05 in so
-many of 3,000 independent pairs (standard error .004), and in so many of 3,000 pairs with r = .5:
+many of 10,000 independent pairs (standard error .002), and in so many of 2,500 pairs with r = .5:
 
 | maps                                    | square | disc | two pieces | r = .5: square | disc | two pieces |
 |-----------------------------------------|--------|------|------------|----------------|------|------------|
 | linear gradients                        | .000   | .000 | .000       |                |      |            |
-| gradients + noise (SD .5)               | .056   | .052 | .056       |                |      |            |
-| Gaussian fields, sigma 2 tiles          | .051   | .055 | .050       | .957           | .933 | .930       |
-| sigma 4                                 | .048   | .048 | .050       | .604           | .521 | .553       |
-| sigma 6                                 | .051   | .047 | .051       | .405           | .385 | .370       |
-| gradients + fields, sigma 4             | .058   | .056 | .047       | .580           | .505 | .517       |
-| gradients + fields, sigma 6             | .048   | .041 | .038       | .363           | .279 | .259       |
-| sigma 10                                | .049   | .035 | .020       | .260           | .174 | .116       |
+| gradients + noise (SD .5)               | .054   | .057 | .050       |                |      |            |
+| Gaussian fields, sigma 2 tiles          | .049   | .052 | .055       | .959           | .924 | .930       |
+| sigma 4                                 | .053   | .052 | .051       | .602           | .549 | .536       |
+| sigma 6                                 | .051   | .049 | .049       | .415           | .360 | .370       |
+| gradients + fields, sigma 4             | .058   | .049 | .056       | .584           | .502 | .548       |
+| gradients + fields, sigma 6             | .052   | .041 | .037       | .370           | .262 | .242       |
+| sigma 10                                | .053   | .040 | .022       | .267           | .191 | .106       |
 
 In maps that vary over a third of their tissue or more (sigma 10) hardly anything is left to test, and p is too large.
 Without percentiles, of maps with heavy tails (exp(1.5 x field)), .06. The toroidal shifts that stood here before gave

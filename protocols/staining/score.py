@@ -74,7 +74,7 @@ def score_tiles(folds: Sequence[ScoredTiles], marker: str, *, mpp: float, seed: 
     means = units.groupby("patient")[["psnr", "ssim", "ssim_global", "psnr_shift", "ssim_shift"]].mean()
     per_patient = {str(patient): float(value) for patient, value in means["psnr"].items()}
     patches = _patches(units, folds)
-    read = _read_out(patches, seed) if marker in THRESHOLDS else {}
+    read = _read_out(patches) if marker in THRESHOLDS else {}
     return ImageScores(
         headline=patient_bootstrap(per_patient, seed),
         summary={
@@ -167,8 +167,8 @@ def _from_counts(counts: Sequence[int]) -> float:
     return sum(100.0 * k * count for k, count in enumerate(counts)) / total if total else float("nan")
 
 
-def _read_out(patches: pd.DataFrame, seed: int) -> dict[str, float | None]:
-    """Agreement of H-scores with the labels, intervals over resampled patients, and of the pipeline itself.
+def _read_out(patches: pd.DataFrame) -> dict[str, Any]:
+    """Agreement of H-scores with the labels, intervals over patients (or the reason for none), and of the pipeline.
 
     A patch without a nucleus in the generated image has no score; it is counted and left out of r.
     """
@@ -176,18 +176,21 @@ def _read_out(patches: pd.DataFrame, seed: int) -> dict[str, float | None]:
     sound = known.dropna(subset=["h_truth"])
     scored = known.dropna(subset=["h_predicted"])
     pipeline = pearson(sound["h_truth"].to_numpy(), sound["h_reference"].to_numpy()).r if len(sound) > 2 else None
-    found: dict[str, float | None] = {"h_score_pipeline_r": pipeline}
+    found: dict[str, Any] = {"h_score_pipeline_r": pipeline}
     if len(scored) < 3:
         return found | {"h_score_r": None, "h_score_bias": None, "h_score_mae": None}
     predicted, reference = scored["h_predicted"].to_numpy(), scored["h_reference"].to_numpy()
-    agreed = agreement_by_patient(predicted, reference, scored["patient"].to_numpy(str), seed)
+    agreed = agreement_by_patient(predicted, reference, scored["patient"].to_numpy(str))
     return found | {
         "h_score_r": agreed.r.value,
         "h_score_r_low": agreed.r.low,
         "h_score_r_high": agreed.r.high,
+        "h_score_r_reason": agreed.reason,
+        "h_score_bias_low": agreed.bias.low,
+        "h_score_bias_high": agreed.bias.high,
         "h_score_bias": agreed.bias.value,
-        "h_score_lower": agreed.lower.value,
-        "h_score_upper": agreed.upper.value,
+        "h_score_lower": agreed.lower,
+        "h_score_upper": agreed.upper,
         "h_score_mae": float(np.abs(predicted - reference).mean()),
     }
 

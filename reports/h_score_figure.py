@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.files import written_whole
-from protocols.metrics.agreement import Estimate, bland_altman, pearson
+from protocols.metrics.agreement import Estimate, PatientAgreement, agreement_by_patient
 from protocols.metrics.h_score import CLASS_NAMES, MAXIMUM, ImageHScore, thresholds_of
 from reports.figures import COLOURS, STYLE
 
@@ -25,10 +25,13 @@ OD_SHOWN = 1.2
 """End of the colour scale of DAB, log10 OD."""
 
 
-def agreement_figure(measured: Sequence[float], reference: Sequence[float], *, title: str) -> Figure:
+def agreement_figure(
+    measured: Sequence[float], reference: Sequence[float], patients: Sequence[str], *, title: str
+) -> Figure:
     """Scatter with the identity and r (left), Bland-Altman with bias and limits of agreement (right), over patches.
 
-    ``measured`` and ``reference`` are H-scores ``(n,)`` of the same patches, undefined ones left out; n may be small.
+    ``measured`` and ``reference`` are H-scores ``(n,)`` of the same patches, undefined ones left out, of
+    ``patients`` ``(n,)``; n may be small. Intervals are over patients.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -37,8 +40,9 @@ def agreement_figure(measured: Sequence[float], reference: Sequence[float], *, t
     with rc_context(STYLE):
         figure = Figure(figsize=(8, 3.9), layout="constrained")
         left, right = figure.subplots(1, 2)
-        _scatter(left, x, y)
-        _differences(right, x, y)
+        found = agreement_by_patient(y, x, patients)
+        _scatter(left, x, y, found)
+        _differences(right, x, y, found)
         figure.suptitle(f"{title} (n = {len(x)} patches)", x=0.02, ha="left")
     return figure
 
@@ -86,29 +90,24 @@ def _to_palette(path: Path, colours: int) -> None:
     reduced.save(path, format="PNG", optimize=True)
 
 
-def _scatter(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-    found = pearson(y, x)
+def _scatter(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], found: PatientAgreement) -> None:
     axes.axline((0, 0), slope=1, color="#999999", linewidth=0.8, linestyle="--")
     axes.scatter(x, y, s=12, color=COLOURS["model"], alpha=0.6, linewidths=0)
     axes.set(xlim=(-5, MAXIMUM + 5), ylim=(-5, MAXIMUM + 5), aspect="equal")
     axes.set(xlabel="H-score of the real IHC", ylabel="H-score of the generated IHC")
-    axes.set_title(
-        "r: " + (found.reason if found.r is None else _interval(Estimate(found.r, found.low, found.high), 2))
-    )
+    axes.set_title("r: " + (found.reason if found.r.value is None else _interval(found.r, 2)))
 
 
-def _differences(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-    limits = bland_altman(y, x)
+def _differences(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], found: PatientAgreement) -> None:
     axes.scatter((x + y) / 2, y - x, s=12, color=COLOURS["model"], alpha=0.6, linewidths=0)
     axes.axhline(0, color="#cccccc", linewidth=0.8, zorder=0)
-    for line, style in ((limits.bias, "-"), (limits.lower, "--"), (limits.upper, "--")):
-        if line.value is None:
-            continue
-        axes.axhline(line.value, color=COLOURS["oracle"], linewidth=1, linestyle=style)
-        if line.low is not None and line.high is not None:
-            axes.axhspan(line.low, line.high, color=COLOURS["oracle"], alpha=0.12, linewidth=0)
+    for value, style in ((found.bias.value, "-"), (found.lower, "--"), (found.upper, "--")):
+        if value is not None:
+            axes.axhline(value, color=COLOURS["oracle"], linewidth=1, linestyle=style)
+    if found.bias.low is not None and found.bias.high is not None:
+        axes.axhspan(found.bias.low, found.bias.high, color=COLOURS["oracle"], alpha=0.12, linewidth=0)
     axes.set(xlim=(-5, MAXIMUM + 5), xlabel="mean of both", ylabel="generated - real")
-    axes.set_title(f"bias {_interval(limits.bias, 1)}")
+    axes.set_title(f"bias {_interval(found.bias, 1)}")
 
 
 def _outlined(rgb: NDArray[np.uint8], found: ImageHScore) -> NDArray[np.uint8]:

@@ -26,7 +26,7 @@ STYLES = ("page.css", "plots.css", "spatial.css")
 SCRIPTS = ("core.js", "spatial.js", "spatial_controls.js")
 COLOUR_SCALES = ("viridis", "cividis", "magma", "Greys")
 """Sequential, and rising or falling in lightness throughout, so that colour-blind eyes and grey prints read them."""
-SCORES = ("pearson", "spearman", "toroidal_p", "ssim", "emd")
+SCORES = ("pearson", "spearman", "beyond_trend_p", "ssim", "emd")
 BUDGET = 8_000_000
 """Characters that pictures and maps together may take in the page."""
 STEPS = 254

@@ -113,8 +113,8 @@ def test_maps_are_bracketed_by_controls() -> None:
     assert controls <= {path.name for path in (SCORES / "gbm_spatial" / "phantom_sections").iterdir()}
 
 
-def test_shuffled_maps_exceed_shifts_as_often_as_chance() -> None:
-    assert of(maps("map_shuffled"), "beyond_shifts") <= 0.12
+def test_shuffled_maps_go_beyond_the_trend_as_often_as_chance() -> None:
+    assert of(maps("map_shuffled"), "beyond_trend") <= 0.12
 
 
 def test_a_constant_map_beats_every_learned_model_by_earth_movers_distance() -> None:

@@ -46,10 +46,26 @@ PROTOCOL = Protocol(
             nothing=0.0,
         ),
         Metric(
-            "beyond_shifts",
-            "Beyond shifts",
-            "share of maps whose r exceeds 95 % of toroidal shifts of the prediction; chance: .05",
+            "beyond_trend",
+            "Beyond trend",
+            "share of maps that correlate beyond their quadratic trends, one-sided p < .05 by Moran spectral "
+            "randomisation; chance: .05",
             nothing=0.05,
+        ),
+        Metric(
+            "pearson_detrended", "r beyond trend", "mean Pearson r of what maps have beyond their trends", nothing=0.0
+        ),
+        Metric(
+            "morans_i_truth",
+            "Moran's I, truth",
+            "how alike neighbouring tiles of the true maps are, mean over genes",
+            None,
+        ),
+        Metric(
+            "morans_i_predicted",
+            "Moran's I, predicted",
+            "of the predicted maps: above the truth's, maps are smoother than the truth",
+            None,
         ),
         Metric("ssim_of_maps", "SSIM", "structural similarity of maps"),
         Metric(

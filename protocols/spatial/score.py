@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from protocols.errors import UserError
 from protocols.metrics.earth_movers import earth_movers_of_genes, normalised
 from protocols.metrics.intervals import mean_interval
-from protocols.metrics.map_nulls import toroidal_shift_null
+from protocols.metrics.map_nulls import beyond_trend
+from protocols.metrics.morans_i import morans_i
 from protocols.metrics.spatial_maps import (
     TileGrid,
     pearson_of_maps,
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Float = NDArray[np.float64]
-KEYS = ("pearson", "spearman", "ssim", "emd", "emd_by_width", "toroidal_p")
+KEYS = (
+    "pearson", "spearman", "ssim", "emd", "emd_by_width",
+    "pearson_detrended", "beyond_trend_p", "morans_i_truth", "morans_i_predicted",
+)  # fmt: skip
 SIGNIFICANT = 0.05
 
 
@@ -79,7 +83,7 @@ def score_sections(
     for section in sections:
         truth, predicted = percentile_scores(section.truth), percentile_scores(section.predicted)
         maps[section.name] = (truth, predicted)
-        tables.append(_scores(section, truth, predicted))
+        tables.append(_scores(section, truth, predicted, seed))
     units = pd.concat(tables, ignore_index=True)
     common = units[units["common"]]
     by_patient = common.groupby("patient")["pearson"].mean()
@@ -97,7 +101,11 @@ def score_sections(
             "emd_median": _number(medians.mean()),
             "emd_by_width": _number(common.groupby("section")["emd_by_width"].median().mean()),
             "emd_own_genes": _number(own.groupby("section")["emd"].median().mean()) if len(own) else None,
-            "beyond_shifts": _number((common["toroidal_p"] < SIGNIFICANT).mean()),
+            **{
+                key: _number(common[key].mean())
+                for key in ("pearson_detrended", "morans_i_truth", "morans_i_predicted")
+            },
+            "beyond_trend": _number((common["beyond_trend_p"] < SIGNIFICANT).mean()),
             "subtype_kappa": None if not agreements else float(np.mean(agreements)),
         },
         counts={
@@ -120,12 +128,12 @@ def score_sections(
     )
 
 
-def _scores(section: ScoredSection, truth: Float, predicted: Float) -> pd.DataFrame:
+def _scores(section: ScoredSection, truth: Float, predicted: Float, seed: int) -> pd.DataFrame:
     import pandas as pd
 
     grid, tissue = section.grid, section.grid.tissue
     distances = earth_movers_of_genes(predicted, truth, grid)
-    null = toroidal_shift_null(predicted, truth, grid)
+    beyond = beyond_trend(predicted, truth, grid, seed=seed)
     columns: dict[str, Any] = {
         "section": section.name,
         "patient": section.patient,
@@ -137,7 +145,10 @@ def _scores(section: ScoredSection, truth: Float, predicted: Float) -> pd.DataFr
         "ssim": ssim_of_maps(predicted, truth, grid).listed(),
         "emd": [normalised(distance, tissue) for distance in distances],
         "emd_by_width": [normalised(distance, tissue, "released_area") for distance in distances],
-        "toroidal_p": null.p,
+        "pearson_detrended": beyond.r.listed(),
+        "beyond_trend_p": beyond.p,
+        "morans_i_truth": morans_i(truth, grid).listed(),
+        "morans_i_predicted": morans_i(predicted, grid).listed(),
     }
     table = pd.DataFrame(columns)
     return table.astype(dict.fromkeys(KEYS, np.float64))

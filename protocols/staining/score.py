@@ -71,7 +71,7 @@ class ImageScores:
     image: dict[str, Any]
 
 
-def score_tiles(folds: Sequence[ScoredTiles], marker: str, *, mpp: float, seed: int, shift_px: int) -> ImageScores:
+def score_tiles(folds: Sequence[ScoredTiles], marker: str, *, mpp: float, shift_px: int) -> ImageScores:
     """Score one model on one marker of one cohort."""
     import pandas as pd
 
@@ -81,7 +81,7 @@ def score_tiles(folds: Sequence[ScoredTiles], marker: str, *, mpp: float, seed: 
     means = units.groupby("patient")[["psnr", "ssim", "ssim_global", "psnr_shift", "ssim_shift"]].mean()
     per_patient = {str(patient): float(value) for patient, value in means["psnr"].items()}
     patches = _patches(units, folds)
-    read = read_out(patches, seed) if marker in THRESHOLDS else {}
+    read = read_out(patches) if marker in THRESHOLDS else {}
     return ImageScores(
         headline=mean_interval(per_patient),
         summary={
@@ -177,8 +177,8 @@ def _from_counts(counts: Sequence[int]) -> float:
     return sum(100.0 * k * count for k, count in enumerate(counts)) / total if total else float("nan")
 
 
-def read_out(patches: pd.DataFrame, seed: int) -> dict[str, float | None]:
-    """Agreement of H-scores with the labels, intervals over resampled patients, and of the pipeline itself.
+def read_out(patches: pd.DataFrame) -> dict[str, Any]:
+    """Agreement of H-scores with the labels, intervals over patients (or the reason for none), and of the pipeline.
 
     ``patches``: patient, h_reference, h_truth, h_predicted; NaN where there is none. Every labelled patch counts: where
     the generated image has no nucleus, with the end of the scale that is farther from its label. ``h_score_answered``
@@ -190,21 +190,24 @@ def read_out(patches: pd.DataFrame, seed: int) -> dict[str, float | None]:
     pipeline = pearson(sound["h_truth"].to_numpy(), sound["h_reference"].to_numpy()).r if len(sound) > 2 else None
     given, reference = known["h_predicted"].to_numpy(np.float64), known["h_reference"].to_numpy(np.float64)
     answered = np.isfinite(given)
-    found: dict[str, float | None] = {
+    found: dict[str, Any] = {
         "h_score_pipeline_r": pipeline,
         "h_score_answered": float(answered.mean()) if len(known) else None,
     }
     if len(known) < 3:
         return found | {"h_score_r": None, "h_score_bias": None, "h_score_mae": None}
     predicted = np.where(answered, given, farther_end(reference))
-    agreed = agreement_by_patient(predicted, reference, known["patient"].to_numpy(str), seed)
+    agreed = agreement_by_patient(predicted, reference, known["patient"].to_numpy(str))
     return found | {
         "h_score_r": agreed.r.value,
         "h_score_r_low": agreed.r.low,
         "h_score_r_high": agreed.r.high,
+        "h_score_r_reason": agreed.reason,
+        "h_score_bias_low": agreed.bias.low,
+        "h_score_bias_high": agreed.bias.high,
         "h_score_bias": agreed.bias.value,
-        "h_score_lower": agreed.lower.value,
-        "h_score_upper": agreed.upper.value,
+        "h_score_lower": agreed.lower,
+        "h_score_upper": agreed.upper,
         "h_score_mae": float(np.abs(predicted - reference).mean()),
     }
 

@@ -35,9 +35,7 @@ def score(question: Question, answers: Path) -> Scored:
         _scored(question, fold, answers / fold_file(number), missing.get(fold.name, frozenset()))
         for number, fold in enumerate(question.split.folds)
     ]
-    found = score_tiles(
-        folds, question.board.part, mpp=entry.mpp * settings.downscale, seed=question.seed, shift_px=settings.shift_px
-    )
+    found = score_tiles(folds, question.board.part, mpp=entry.mpp * settings.downscale, shift_px=settings.shift_px)
     looked_at = [joined([seen(images) for images in _given(fold)]) for fold in folds]
 
     def write_samples(path: Path) -> None:

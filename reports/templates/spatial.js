@@ -2,7 +2,7 @@
 const STEPS = 254, NO_VALUE = 255, MOST_OFFERED = 80, TALLEST = 340;
 const FACTS = [
   ["r", "Pearson r over the section's tiles"], ["Spearman", "Spearman's rank correlation over the tiles"],
-  ["p", "share of toroidal shifts of the map that reach this r"], ["SSIM", "structural similarity of the two maps"],
+  ["p", "of the correlation beyond the quadratic trends of both maps, one-sided"], ["SSIM", "structural similarity of the two maps"],
   ["EMD", "Earth Mover's Distance, lower is nearer"],
 ];
 const state = { section: 0, gene: 0, view: "genes", only: null, pinned: false };

@@ -154,7 +154,7 @@ def spatial_cell(
         r = [0.0 if noise is None else np.corrcoef(truth[:, k], predicted[:, k])[0, 1] for k in range(len(GENES))]
         tables.append(
             pd.DataFrame({"section": name, "gene": GENES, "pearson": r, "spearman": r, "ssim": np.nan, "emd": 0.1,
-                          "toroidal_p": 0.01})
+                          "beyond_trend_p": 0.01})
         )  # fmt: skip
     units = beside[UNITS_FILE] = pd.concat(tables, ignore_index=True)
     mean = float(units["pearson"].mean())

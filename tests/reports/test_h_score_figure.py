@@ -19,12 +19,16 @@ from tests.protocols.metrics.made_up_sections import mixed_dab, section
 def test_agreement_of_any_number_of_patches(n: int, tmp_path: Path) -> None:
     reference = generator(0, "reference").uniform(0, 300, n)
     measured = np.clip(reference + generator(0, "error").normal(10, 20, n), 0, 300)
-    figure = agreement_figure(list(measured), list(reference), title="made up")
+    patients = [f"p{k % 8}" for k in range(n)]
+    figure = agreement_figure(list(measured), list(reference), patients, title="made up")
     left, right = figure.axes
     assert len(left.collections[0].get_offsets()) == n
     assert left.get_title().startswith("r: 0.9" if n == 40 else "r: ")
     assert right.get_title().startswith("bias undefined" if n == 0 else "bias ")
-    paths = [save(agreement_figure(list(measured), list(reference), title="made up"), tmp_path / name) for name in "ab"]
+    paths = [
+        save(agreement_figure(list(measured), list(reference), patients, title="made up"), tmp_path / name)
+        for name in "ab"
+    ]
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 

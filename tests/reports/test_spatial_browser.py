@@ -116,7 +116,7 @@ def test_facts_are_the_given_scores_and_order_follows_r(shown: Any) -> None:
     models = _panels(shown)[2:]
     for panel in models:
         scores = given.scores[panel["title"]][0]
-        wanted = [scores[name] for name in ("pearson", "spearman", "toroidal_p", "ssim", "emd")]
+        wanted = [scores[name] for name in ("pearson", "spearman", "beyond_trend_p", "ssim", "emd")]
         assert [float(text.replace("−", "-").removeprefix("< ")) for text in panel["facts"]] == pytest.approx(
             wanted, abs=6e-4
         )

@@ -77,7 +77,7 @@ def section(
                 "spearman": v * 0.97,
                 "ssim": v * 0.6,
                 "emd": 0.2 - 0.1 * v,
-                "toroidal_p": (1.0005 - v) / 3,
+                "beyond_trend_p": (1.0005 - v) / 3,
             }
             for v in r
         ]

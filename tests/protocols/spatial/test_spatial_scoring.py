@@ -71,7 +71,7 @@ def test_controls_stand_in_order(every: dict[str, SpatialScores]) -> None:
     assert abs(r["unrelated"] or 0) < 0.2
     assert abs(r["shuffled"] or 0) < 0.1
     assert r["constant"] == pytest.approx(0.0, abs=1e-12)
-    beyond = {kind: found.summary["beyond_shifts"] or 0 for kind, found in every.items()}
+    beyond = {kind: found.summary["beyond_trend"] or 0 for kind, found in every.items()}
     assert beyond["neighbour"] == beyond["truth"] == 1.0
     assert beyond["oracle"] > 0.8
     assert max(beyond["unrelated"], beyond["shuffled"]) < 0.25
@@ -183,7 +183,7 @@ def test_no_gene_to_score_is_no_number() -> None:
     found = score_sections([one], seed=0)
     assert (found.headline.mean, found.headline.n_patients) == (None, 0)
     assert found.summary["pearson_of_maps"] is None
-    assert found.summary["beyond_shifts"] is None
+    assert found.summary["beyond_trend"] is None
     assert found.per_gene == []
 
 

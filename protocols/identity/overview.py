@@ -23,7 +23,8 @@ def overview(path: Path, mpp: float) -> CropArray | None:
 
     An image that does not say its own resolution, or is coarser than ``mpp``, is shrunk only where it is too long: it
     is never enlarged. None where less than 48 px of it are left. It comes from the coarsest level that is as fine,
-    averaged over areas, in blocks: memory does not grow with the slide, though a slide without a pyramid is decoded whole.
+    averaged over areas, in blocks: memory does not grow with the slide, though a slide without a pyramid is decoded
+    whole.
     """
     with open_image(path) as image:
         shrink = max(mpp / image.mpp if image.mpp else 1.0, max(image.width, image.height) / LONGEST, 1.0)

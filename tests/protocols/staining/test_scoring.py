@@ -53,7 +53,7 @@ def fold(tiles: Sequence[Tile], name: str = "0", **changes: Any) -> ScoredTiles:
 
 
 def scored(folds: Sequence[ScoredTiles], marker: str = "HER2", **options: Any) -> Any:
-    return score_tiles(folds, marker, **({"mpp": 1.0, "seed": 0, "shift_px": 2} | options))
+    return score_tiles(folds, marker, **({"mpp": 1.0, "shift_px": 2} | options))
 
 
 def test_psnr_per_tile_then_patient_then_mean() -> None:

@@ -224,7 +224,7 @@ def _validation(
 def average_bulk(parts: Mapping[str, ScoreRecord]) -> BulkScores:
     """The plain mean over cohorts, which are independent, of every number of the summary; counts are summed."""
     ordered = [parts[name] for name in sorted(parts)]
-    values = mean_over_cohorts({name: part.values for name, part in parts.items() if part.values is not None})
+    by_patient = mean_over_cohorts({name: part.values for name, part in parts.items() if part.values is not None})
     summary: dict[str, float | None] = {}
     for key in ordered[0].summary:
         values = [part.summary[key] for part in ordered]
@@ -233,10 +233,10 @@ def average_bulk(parts: Mapping[str, ScoreRecord]) -> BulkScores:
         whole = len(known) == len(values) and not key.startswith("external")
         summary[key] = float(np.mean(known)) if whole else None
     return BulkScores(
-        headline=fold_interval(values, FISHER, least=0, least_in_fold=LEAST_IN_FOLD),
+        headline=fold_interval(by_patient, FISHER, least=0, least_in_fold=LEAST_IN_FOLD),
         summary=summary,
         counts={key: sum(part.counts[key] for part in ordered) for key in ordered[0].counts},
-        values=values,
+        values=by_patient,
         per_gene=[],
         units=pd.DataFrame(),
         bulk={"cohorts": {name: parts[name].headline.mean for name in sorted(parts)}},

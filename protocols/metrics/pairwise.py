@@ -174,10 +174,10 @@ def _flips(n: int, seed: int) -> Iterator[Float]:
     """Blocks of sign vectors ``(b, n)``; the first is the identity, and no two of all flips are opposites."""
     if n <= ALL_UP_TO:
         number = np.arange(2 ** max(n - 1, 0))[:, None]
-        yield 1.0 - 2.0 * ((number >> np.arange(n)) & 1)
+        yield np.asarray(1.0 - 2.0 * ((number >> np.arange(n)) & 1), dtype=np.float64)
         return
     rng = generator(seed, "sign flips", n)
     yield np.ones((1, n))
     step = max(1, _AT_ONCE // n)
     for start in range(0, FLIPS - 1, step):
-        yield 1.0 - 2.0 * rng.integers(2, size=(min(step, FLIPS - 1 - start), n))
+        yield np.asarray(1.0 - 2.0 * rng.integers(2, size=(min(step, FLIPS - 1 - start), n)), dtype=np.float64)

@@ -30,7 +30,7 @@ PROTOCOL = Protocol(
         Metric(
             "well_predicted",
             "Well predicted",
-            "genes: r > 0, p < .05, better than the untrained twin (p < .05, BH < .2), which answers without one are spared",
+            "genes: r > 0, p < .05, better than the untrained twin (p < .05, BH < .2) if there is one",
             nothing=0.0,
             form="count",
         ),

@@ -1,4 +1,4 @@
-"""Patch-GCN's published table handed in as its authors could: tidy cohorts, their folds, nine patients declared missing.
+"""Patch-GCN's published table handed in as its authors could: tidy cohorts, their folds, missing patients declared.
 
 Of the release's five models, one that answers everybody and one that does not.
 """

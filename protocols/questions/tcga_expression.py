@@ -36,7 +36,7 @@ PROTOCOL = Protocol(
         Metric(
             "well_predicted",
             "Well predicted",
-            "genes: r > 0, p < .05, better than the untrained twin, where there is one (p < .05, BH < .2)",
+            "genes: r > 0, p < .05, better than the untrained twin (p < .05, BH < .2) if there is one",
             nothing=0.0,
             form="count",
         ),

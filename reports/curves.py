@@ -62,7 +62,8 @@ def _draw(axes: Axes, row: Row) -> None:
         colour = COLOURS[curve["group"]]
         time = np.asarray(curve["time"])
         axes.step(time, curve["survival"], where="post", color=colour, linewidth=1.4)
-        axes.fill_between(time, curve["low"], curve["high"], step="post", color=colour, alpha=0.15, linewidth=0)
+        if curve["low"] is not None:  # few patients have a curve without a band
+            axes.fill_between(time, curve["low"], curve["high"], step="post", color=colour, alpha=0.15, linewidth=0)
     table = row.details["at_risk"]
     axes.set_xticks(table["times"])
     axes.set_xlim(0, table["times"][-1])

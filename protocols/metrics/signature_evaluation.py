@@ -221,7 +221,7 @@ def _curve(time: Float, event: Bool) -> KaplanMeier:
     if len(time):
         return kaplan_meier(time, event)
     one = np.ones(1)
-    return KaplanMeier(np.zeros(1), one, one, one, 0, 0)
+    return KaplanMeier(np.zeros(1), one, None, None, 0, 0)
 
 
 def _adjusted(

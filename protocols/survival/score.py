@@ -190,7 +190,8 @@ def _groups(time: Float, event: NDArray[np.bool_], high: NDArray[np.bool_]) -> d
     for name, members in (("low", ~high), ("high", high)):
         curve = kaplan_meier(time[members], event[members])
         kept = np.unique(np.linspace(0, len(curve.time) - 1, min(CURVE_POINTS, len(curve.time))).round().astype(int))
-        steps = {key: getattr(curve, key)[kept].tolist() for key in ("time", "survival", "low", "high")}
+        told = {"time": curve.time, "survival": curve.survival, "low": curve.low, "high": curve.high}
+        steps = {key: None if values is None else values[kept].tolist() for key, values in told.items()}
         curves.append({"group": name, **steps, "n": curve.n, "events": curve.events})
     table = {"low": at_risk(time[~high], columns).tolist(), "high": at_risk(time[high], columns).tolist()}
     return {"curves": curves, "at_risk": {"times": columns.tolist(), **table}}

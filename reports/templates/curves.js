@@ -26,7 +26,7 @@ function makeCurves(panel, board) {
       const last = curve.time.findIndex((t) => t > end), n = last < 0 ? curve.time.length : last;
       const steps = (values) => values.slice(0, n).map((v, i) => `${i ? `H${x(curve.time[i])}V` : `M${x(curve.time[i])},`}${y(v)}`).join("") + `H${x(end)}`;
       const back = (values) => values.slice(0, n).map((v, i) => [x(curve.time[i]), x(i + 1 < n ? curve.time[i + 1] : end), y(v)]).reverse().map(([a, b, v]) => `L${b},${v}L${a},${v}`).join("");
-      draw(svg, "path", { class: `km-band km-${curve.group}`, d: `${steps(curve.high)}${back(curve.low)}Z` });
+      if (curve.low) draw(svg, "path", { class: `km-band km-${curve.group}`, d: `${steps(curve.high)}${back(curve.low)}Z` });
       draw(svg, "path", { class: `km km-${curve.group}`, d: steps(curve.survival) });
     }
     draw(svg, "text", { class: "mid", x: (left + width - right) / 2, y: top + high + 34 }, "months");

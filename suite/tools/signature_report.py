@@ -107,7 +107,8 @@ def curves_figure(evaluation: SignatureEvaluation) -> Figure | None:
             colour = COLOURS[group]
             label = f"{group} risk, {curve.events} of {curve.n}"
             axes.step(curve.time, curve.survival, where="post", color=colour, linewidth=1.4, label=label)
-            axes.fill_between(curve.time, curve.low, curve.high, step="post", color=colour, alpha=0.15, linewidth=0)
+            if curve.low is not None and curve.high is not None:
+                axes.fill_between(curve.time, curve.low, curve.high, step="post", color=colour, alpha=0.15, linewidth=0)
         times, *counts = split.at_risk
         for row, (group, still) in enumerate(zip(("high", "low"), counts, strict=True)):
             for time, patients in zip(times, still, strict=True):

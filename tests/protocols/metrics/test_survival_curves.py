@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.metrics.survival_curves import (
+    LEAST_WITH_BAND,
     at_risk,
     evaluation_grid,
     high_risk,
@@ -33,15 +34,22 @@ def follow_up(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_kaplan_meier_by_hand() -> None:
-    # At risk 5, 4, 2: survival 4/5, then 4/5 * 3/4 = 3/5, then 3/5 * 1/2 = 3/10; censored at 3 and 6.
-    curve = kaplan_meier(np.array([1.0, 2.0, 3.0, 5.0, 6.0]), np.array([True, True, False, True, False]))
+    # At risk 20, 16, 8: survival 4/5, then 4/5 * 3/4 = 3/5, then 3/5 * 1/2 = 3/10; four are censored at 3 and at 6.
+    time, event = np.array([1.0, 2.0, 3.0, 5.0, 6.0]), np.array([True, True, False, True, False])
+    curve = kaplan_meier(np.repeat(time, 4), np.repeat(event, 4))
     np.testing.assert_allclose(curve.time, [0, 1, 2, 5, 6])
     np.testing.assert_allclose(curve.survival, [1, 0.8, 0.6, 0.3, 0.3], atol=1e-12)
-    greenwood = np.cumsum([1 / (5 * 4), 1 / (4 * 3), 1 / (2 * 1)])
+    greenwood = np.cumsum([4 / (20 * 16), 4 / (16 * 12), 4 / (8 * 4)])
+    assert curve.low is not None
+    assert curve.high is not None
     spread = Z * np.sqrt(greenwood) / np.log(curve.survival[1:4])
     np.testing.assert_allclose(curve.low[1:4], curve.survival[1:4] ** np.exp(-spread), atol=1e-9)
     np.testing.assert_allclose(curve.high[1:4], curve.survival[1:4] ** np.exp(spread), atol=1e-9)
-    assert (curve.n, curve.events, curve.low[0], curve.high[0]) == (5, 3, 1.0, 1.0)
+    assert (curve.n, curve.events, curve.high[0]) == (20, 12, 1.0)
+    assert curve.low[0] == pytest.approx(0.832, abs=5e-4)  # nobody of 20: .025^(1/20)
+    few = kaplan_meier(time, event)
+    assert few.survival.tolist() == pytest.approx(curve.survival.tolist())
+    assert (few.low, few.high) == (None, None)
 
 
 @given(st.integers(2, 60), st.integers(0, 5000))
@@ -51,8 +59,10 @@ def test_kaplan_meier_against_statsmodels(n: int, seed: int) -> None:
     time, event, _ = follow_up(n, seed)
     curve = kaplan_meier(time, event)
     assert np.all(np.diff(curve.survival) <= 0)
-    assert np.all(curve.low <= curve.survival)
-    assert np.all(curve.survival <= curve.high)
+    assert (curve.low is None) == (curve.high is None) == (n < LEAST_WITH_BAND)
+    if curve.low is not None and curve.high is not None:
+        assert np.all(curve.low <= curve.survival)
+        assert np.all(curve.survival <= curve.high)
     if event.any():
         theirs = SurvfuncRight(time, event.astype(int))
         np.testing.assert_allclose(
@@ -61,15 +71,51 @@ def test_kaplan_meier_against_statsmodels(n: int, seed: int) -> None:
 
 
 def test_at_survival_zero_the_band_stays_open() -> None:
-    curve = kaplan_meier(np.array([1.0, 2.0, 3.0]), np.ones(3, bool))
+    curve = kaplan_meier(np.arange(1.0, 31.0), np.ones(30, bool))
+    assert curve.low is not None
+    assert curve.high is not None
     assert (curve.survival[-1], curve.low[-1]) == (0.0, 0.0)
     assert curve.high[-1] == curve.high[-2] > 0
 
 
 def test_without_an_event_the_curve_is_flat() -> None:
-    curve = kaplan_meier(np.array([1.0, 2.0]), np.zeros(2, bool))
+    curve = kaplan_meier(np.repeat([1.0, 2.0], 20), np.zeros(40, bool))
+    assert curve.low is not None
+    assert curve.high is not None
     assert curve.time.tolist() == [0.0, 2.0]
-    assert curve.survival.tolist() == curve.low.tolist() == curve.high.tolist() == [1.0, 1.0]
+    assert curve.survival.tolist() == curve.high.tolist() == [1.0, 1.0]
+    assert curve.low.tolist() == pytest.approx([0.8316, 0.8316], abs=1e-4)  # 20 are followed to the end
+
+
+def band_coverage(n: int, survival: float, censoring: float, repetitions: int) -> float:
+    """Share of bands over the true survival, of exponential times, at the time when it is ``survival``."""
+    rng = np.random.default_rng([n, int(100 * survival), int(10 * censoring)])
+    at, hits = -np.log(survival), 0
+    for _ in range(repetitions):
+        death = rng.exponential(1.0, n)
+        end = rng.exponential(1 / censoring, n) if censoring else np.full(n, np.inf)
+        curve = kaplan_meier(np.minimum(death, end), death <= end)
+        step = np.searchsorted(curve.time, at, side="right") - 1
+        assert curve.low is not None
+        assert curve.high is not None
+        hits += bool(curve.low[step] <= survival <= curve.high[step])
+    return hits / repetitions
+
+
+@pytest.mark.parametrize(("n", "survival"), [(20, 0.9), (20, 0.5), (75, 0.5)])
+def test_bands_cover(n: int, survival: float) -> None:
+    assert 0.93 - 2 * 0.0081 <= band_coverage(n, survival, 0.5, 1000) <= 0.97 + 2 * 0.0054
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize("censoring", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("survival", [0.9, 0.75, 0.5, 0.25])
+@pytest.mark.parametrize("n", [20, 30, 75, 150])
+def test_every_band_covers(n: int, survival: float, censoring: float) -> None:
+    """2,000 repetitions, bounds of .93 to .97 within two Monte Carlo errors; halves of 40 to 300 patients."""
+    found = band_coverage(n, survival, censoring, 2000)
+    print(f"{n} patients, survival {survival}, censoring {censoring}: {found:.3f}")
+    assert 0.93 - 2 * 0.0057 <= found <= 0.97 + 2 * 0.0038
 
 
 @given(st.integers(4, 80), st.integers(0, 5000))

@@ -116,9 +116,7 @@ def _keep_nearest(like: NDArray[np.bool_], square: FloatArray) -> None:
     like[many[:, None], order[:, :NEIGHBOURS]] = True
 
 
-def _by_pair(
-    earlier: RowArray, later: RowArray, image: RowArray, mirrored: bool, least: int
-) -> Iterator[LikePoints]:
+def _by_pair(earlier: RowArray, later: RowArray, image: RowArray, mirrored: bool, least: int) -> Iterator[LikePoints]:
     pair = image[earlier] * (int(image.max(initial=0)) + 1) + image[later]
     order = np.argsort(pair, kind="stable")
     earlier, later = earlier[order], later[order]

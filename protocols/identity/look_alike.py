@@ -75,7 +75,7 @@ def fingerprint(image: CropArray) -> Fingerprint:
     with _one_thread():
         small, shrunk = _at_working_size(np.ascontiguousarray(image))
         green, stain = np.ascontiguousarray(small[:, :, 1]), stain_of(small)
-        sift = cv2.SIFT_create(contrastThreshold=CONTRAST)  # type: ignore[attr-defined]  # missing from its stubs
+        sift = cv2.SIFT.create(contrastThreshold=CONTRAST)
         found = [point for point in sift.detect(green, None) if stain[_pixel(point)] >= STAIN]
         found.sort(key=lambda point: (-point.response, point.pt, point.size, point.angle))
         points, descriptors = sift.compute(green, found[:POINTS])

@@ -21,10 +21,10 @@ BLOCK_AREA = 1 << 24
 def overview(path: Path, mpp: float) -> CropArray | None:
     """The whole image at ``mpp`` µm a pixel, uint8 RGB; coarser where its longer side would exceed 1,024 px.
 
-    An image that does not say its own resolution, or is coarser than ``mpp``, is shrunk only where it is too long: it
-    is never enlarged. None where less than 48 px of it are left. It comes from the coarsest level that is as fine,
-    averaged over areas, in blocks: memory does not grow with the slide, though a slide without a pyramid is decoded
-    whole.
+    An image that does not say its own resolution, or is coarser, is shrunk only where it is too long, and never
+    enlarged. None where less than 48 px of it are left. It comes from the coarsest level that is as fine, averaged over
+    areas in blocks: memory does not grow with the slide, but a slide without a pyramid is decoded whole, and a JPEG or
+    PNG is held whole.
     """
     with open_image(path) as image:
         shrink = max(mpp / image.mpp if image.mpp else 1.0, max(image.width, image.height) / LONGEST, 1.0)
@@ -35,9 +35,8 @@ def overview(path: Path, mpp: float) -> CropArray | None:
 def _shrunk(image: SlideImage, width: int, height: int) -> CropArray:
     import cv2
 
-    number = max(
-        i for i, level in enumerate(image.levels) if not i or (level.width >= width and level.height >= height)
-    )
+    fine = [at for at, level in enumerate(image.levels) if level.width >= width and level.height >= height]
+    number = max(fine, default=0)
     level = image.levels[number]
     columns, rows = _edges(level, width, height)
     out = np.empty((height, width, 3), np.uint8)

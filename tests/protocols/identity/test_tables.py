@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
+from protocols.identity.evidence import MIDDLE
 from protocols.identity.tables import (
     CELLS,
+    COMMON,
+    FEWEST_GENES,
     PATIENT,
     SKETCH,
     SameTable,
@@ -16,6 +21,7 @@ from protocols.identity.tables import (
     sketch_of_counts,
     sketches_of_rows,
 )
+from protocols.settings import LOOK_ALIKES
 
 GENES = [f"G{k}" for k in range(60)]
 Counts = NDArray[np.int64]
@@ -101,3 +107,16 @@ def test_many_copies_of_one_table_are_found_though_each_token_is_common() -> Non
     found = same_tables(sketches_of_rows(np.repeat(patients(0, 1), 120, axis=0), NAMES), PATIENT)
     assert found[0] == SameTable(0, 1, found[0].shared, found[0].shared)
     assert len(found) == 119
+
+
+def test_the_page_states_the_numbers_of_the_code() -> None:
+    told = (Path(__file__).parents[3] / "docs/audit.md").read_text(encoding="utf-8")
+    for said in (
+        f"the {SKETCH} smallest hashes",
+        f"if it expresses {FEWEST_GENES} genes or more",
+        f"more than {COMMON} people",
+        f"{MIDDLE} × {MIDDLE}",
+        f"({LOOK_ALIKES:,})",
+    ):
+        assert said in told, said
+    assert (CELLS.fewest, PATIENT.fewest, PATIENT.share) == (4, 8, 0.5), "in words on the page"

@@ -10,6 +10,7 @@ import numpy as np
 
 from protocols.contract import FloatArray
 from protocols.errors import UserError
+from protocols.identity.known import known
 from protocols.splits import Exclusion
 from protocols.survival.cohort import SlideFile
 
@@ -51,8 +52,8 @@ def donor_of(patient: str) -> str:
 
 
 def is_known(patient: object) -> bool:
-    """Whether a patient id says anything: empty cells of a table arrive as NaN, None or blanks."""
-    return isinstance(patient, str) and bool(patient.strip())
+    """Whether a patient id says anything."""
+    return known(patient) is not None
 
 
 def checked(cohort: BulkCohort) -> BulkCohort:

@@ -8,8 +8,9 @@ from functools import cached_property
 from itertools import combinations
 
 from protocols.identity.evidence import Kept, Known
+from protocols.identity.known import known
 from protocols.identity.look_alike import find_look_alikes
-from protocols.identity.persons import known, person_of
+from protocols.identity.persons import person_of
 from protocols.identity.tables import same_tables
 
 

@@ -27,12 +27,6 @@ BARCODE = re.compile(rf"(?<![A-Z0-9])(?:{'|'.join(_BARCODES)})(?![A-Z0-9])")
 _SEPARATORS = re.compile(r"[\s_.\-\u2010-\u2015]+")
 _PIECES = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 _SITE = re.compile(r"TCGA-([A-Z0-9]{2})-")
-UNKNOWN = frozenset({"", "unknown", "none", "nan", "na", "n/a", "null"})
-
-
-def known(label: object) -> str | None:
-    """The label, or None where it names nobody: an empty cell arrives as None, NaN, blanks or a word for nobody."""
-    return label if isinstance(label, str) and label.strip().lower() not in UNKNOWN else None
 
 
 def person_of(label: str, rule: str) -> str:

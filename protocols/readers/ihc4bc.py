@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Literal
 
 from protocols.errors import UserError, did_you_mean
+from protocols.identity.known import known
 from protocols.images.patch_images import DAMAGED, SUFFIXES, decode, usable_header
 from protocols.readers.ihc4bc_labels import MarkerLabels, read_labels
 from protocols.splits import Exclusion
-from protocols.staining.cohort import STRIDE_SHARE, UNKNOWN_PATIENTS, IhcCohort, PatchPair, counted, in_order, marker_of
+from protocols.staining.cohort import STRIDE_SHARE, IhcCohort, PatchPair, counted, in_order, marker_of
 from protocols.staining.filters import BLANK, FilterRules, is_blank
 
 HE, IHC = "HandE", "IHC"
@@ -205,7 +206,7 @@ def _named(marker: str, key: str, he: str, ihc: str) -> PatchPair | str:
     return PatchPair(
         marker,
         stem,
-        "" if case.lower() in UNKNOWN_PATIENTS else case,
+        known(case) or "",
         f"{match['prefix']}_{case}_{int(match['region'])}",
         int(match["row"]),
         int(match["column"]),

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from protocols.errors import UserError, did_you_mean, refuse_unknown_keys
 from protocols.expression.cohort import SlideEntry
+from protocols.identity.known import known
 from protocols.readers.readers import manifest_columns, slide_reader
 from protocols.task import Reader
 
@@ -16,7 +17,7 @@ IDENTITY = ("slide", "patient", "cancer")
 def read_manifest(path: Path, root: Path, reader: str) -> list[SlideEntry]:
     """The slides of ``path``, in its order; every file named is there, none has been opened.
 
-    Columns: ``slide`` (unique), ``patient`` (empty or "unknown": None), ``cancer``, one per role of the
+    Columns: ``slide`` (unique), ``patient`` (empty, "unknown" or the like: None), ``cancer``, one per role of the
     reader's files (paths relative to ``root``, with ``/``) and one per option; empty cells of optional roles
     and options count as not given.
     """
@@ -82,10 +83,9 @@ def _entry(row: dict[str, str | None], spec: Reader, where: str) -> SlideEntry:
                 expected="a path relative to the cohort's root",
                 remedy="set the cohort's root and shorten the path",
             )
-    patient = cells["patient"]
     return SlideEntry(
         slide=cells["slide"],
-        patient=None if patient.lower() in {"", "unknown"} else patient,
+        patient=known(cells["patient"]),
         cancer=cells["cancer"],
         files=files,
         options={name: cells[name] for name in spec.option_columns if cells.get(name)},

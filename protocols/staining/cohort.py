@@ -20,7 +20,6 @@ FLAGS = ("a", "0", "d")
 """A person looked at the DAB measurement: trusted, set to zero by hand, discarded."""
 STRIDE_SHARE = 0.5
 """IHC4BC moves 1,500 px between patches of 3,000 px, so neighbours share half of their pixels."""
-UNKNOWN_PATIENTS = frozenset({"", "unknown", "none", "nan", "na", "n/a"})
 
 
 @dataclass(frozen=True, slots=True)

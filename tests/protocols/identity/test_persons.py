@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from protocols.errors import UserError
-from protocols.identity.persons import barcode_of, known, labels_by_person, person_of, source_site
+from protocols.identity.known import known
+from protocols.identity.persons import barcode_of, labels_by_person, person_of, source_site
 from protocols.settings import CohortEntry
 
 ONE = [

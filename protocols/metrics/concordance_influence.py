@@ -2,7 +2,7 @@
 
 C without one patient follows from that patient's comparable and concordant pairs (ties half), so all n cost
 O(n log n). The infinitesimal jackknife, which papers prefer, is too narrow where a fold has few pairs: its intervals
-cover .86 in folds of six. Those of the jackknife, plain t, cover .93 to .97 from 30 patients and ten events on, in five
+cover .86 in folds of six. Those of the jackknife, plain t, cover .93 to .97 from 30 patients and 15 events on, in five
 folds or one, for C from .5 to .72 (tests/protocols/metrics/test_coverage.py).
 """
 
@@ -18,7 +18,7 @@ from protocols.metrics.pair_counts import Float
 from protocols.metrics.patient_values import PatientValues, mean_over_folds
 from protocols.records import Interval
 
-LEAST_PATIENTS, LEAST_EVENTS = 30, 10
+LEAST_PATIENTS, LEAST_EVENTS = 30, 15
 """Of all folds together, below which no interval covers."""
 
 

@@ -50,7 +50,7 @@ NOTHING = Followed(0.0, 0.0, 0.0)
 
 def event_first(time: Float, event: Bool) -> Signs:
     """Harrell's pairs: the earlier had the event while the later was still followed; tied events say nothing."""
-    first = event[:, None] & ((time[:, None] < time) | ((time[:, None] == time) & ~event))
+    first: Bool = event[:, None] & ((time[:, None] < time) | ((time[:, None] == time) & ~event))
     return first.astype(np.int8) - first.T.astype(np.int8)
 
 

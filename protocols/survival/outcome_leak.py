@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from protocols.findings import Finding
-from protocols.metrics.outcome_orders import MEASURES, NOTHING, Bool, Float, Followed, Int, Signs, followed, ordered
+from protocols.metrics.outcome_orders import MEASURES, NOTHING, Followed, Signs, followed, ordered
+from protocols.metrics.pair_counts import Bool, Float, Int
 from protocols.metrics.ranks import average_ranks
 from protocols.seeds import generator
 
@@ -107,7 +108,7 @@ def outcome_findings(names: Sequence[str], values: NDArray[Any], time: Float, ev
     known = np.isfinite(values)
     usable = np.flatnonzero((known.sum(axis=0) >= ENOUGH) & _varies(values, known))
     looked_at = f"looked at {len(usable)} of {len(names)} features"
-    cohort = _cohort([names[column] for column in usable], values[:, usable], time, event)
+    cohort = _cohort([names[column] for column in usable.tolist()], values[:, usable], time, event)
     if not len(usable) or not cohort.signs:
         return [Finding(check, "pass", looked_at) for check in (ONE, FEW)]
     sizes = " and ".join(map(str, cohort.sizes))

@@ -50,8 +50,8 @@ NOTHING = Followed(0.0, 0.0, 0.0)
 
 def event_first(time: Float, event: Bool) -> Signs:
     """Harrell's pairs: the earlier had the event while the later was still followed; tied events say nothing."""
-    first = event[:, None] & ((time[:, None] < time) | ((time[:, None] == time) & ~event))
-    return np.asarray(first.astype(np.int8) - first.T.astype(np.int8), dtype=np.int8)
+    first: Bool = event[:, None] & ((time[:, None] < time) | ((time[:, None] == time) & ~event))
+    return first.astype(np.int8) - first.T.astype(np.int8)
 
 
 def event_told(_time: Float, event: Bool) -> Signs:

@@ -108,7 +108,7 @@ def outcome_findings(names: Sequence[str], values: NDArray[Any], time: Float, ev
     known = np.isfinite(values)
     usable = np.flatnonzero((known.sum(axis=0) >= ENOUGH) & _varies(values, known))
     looked_at = f"looked at {len(usable)} of {len(names)} features"
-    cohort = _cohort([names[int(column)] for column in usable], values[:, usable], time, event)
+    cohort = _cohort([names[column] for column in usable.tolist()], values[:, usable], time, event)
     if not len(usable) or not cohort.signs:
         return [Finding(check, "pass", looked_at) for check in (ONE, FEW)]
     sizes = " and ".join(map(str, cohort.sizes))

@@ -3,7 +3,9 @@ Nature Communications 2021), so a score on patients of a training site says less
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy as np
 
 from protocols.contract import RowArray
 from protocols.findings import Finding
@@ -19,18 +21,17 @@ LISTED = 10
 def shared_sites(cohort: Held, split: Split) -> Finding | None:
     """A note: per fold the source sites that are trained on and tested, and the test patients of these; None where no
     patient has a TCGA barcode."""
-    site_of = {
-        row: (str(who), site)
+    of = [
+        (str(who), site, item.rows)
         for item, who in zip(cohort.items, cohort.people, strict=True)
         if who and (site := source_site(str(item.person)))
-        for row in range(*item.rows)
-    }
-    if not site_of:
+    ]
+    if not of:
         return None
     told = []
     for fold in split.folds:
-        learnt = {site for rows in (fold.train, fold.validation) for _, site in _people(site_of, rows)}
-        tested = _people(site_of, fold.test)
+        learnt = {site for rows in (fold.train, fold.validation) for _, site in _people(of, rows)}
+        tested = _people(of, fold.test)
         again = [site for _, site in tested if site in learnt]
         if tested:
             told.append((fold.name, len(set(again)), len({site for _, site in tested}), len(again) / len(tested)))
@@ -44,5 +45,7 @@ def shared_sites(cohort: Held, split: Split) -> Finding | None:
     return Finding(SITES, "note", f"{whole} ({each})" if len(told) <= LISTED else f"{whole}, in {len(told)} folds")
 
 
-def _people(site_of: Mapping[int, tuple[str, str]], rows: RowArray) -> set[tuple[str, str]]:
-    return {site_of[row] for row in rows.tolist() if row in site_of}
+def _people(of: Sequence[tuple[str, str, tuple[int, int]]], rows: RowArray) -> set[tuple[str, str]]:
+    """Who has a row among ``rows``, which ascend, with their sites."""
+    inside = np.diff(np.searchsorted(rows, np.array([span for _, _, span in of])), axis=1)[:, 0] > 0
+    return {(who, site) for (who, site, _), here in zip(of, inside.tolist(), strict=True) if here}

@@ -13,7 +13,7 @@ from protocols.protocol import Protocol
 
 PROTOCOL = Protocol(
     name="gbm_spatial",
-    version="1",
+    version="2",
     task="bulk",
     title="Spatial maps of slide-trained models",
     question="Ask models trained on bulk expression of slides for maps, and hold them against spatial transcriptomics.",

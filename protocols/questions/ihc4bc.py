@@ -13,7 +13,7 @@ from protocols.task import Part
 
 PROTOCOL = Protocol(
     name="ihc4bc",
-    version="1",
+    version="2",
     task="staining",
     title="Virtual IHC",
     question="Train on some patients' pairs of H&E and IHC patches, draw the IHC of the other patients' H&E.",

@@ -13,7 +13,7 @@ from protocols.task import Part
 
 PROTOCOL = Protocol(
     name="tcga_expression",
-    version="1",
+    version="2",
     task="bulk",
     title="TCGA-like bulk expression",
     question="Train on four fifths of a cancer's patients, predict every gene of the others' bulk RNA from slides.",

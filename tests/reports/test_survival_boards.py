@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from protocols.errors import UserError
 from protocols.records import Interval, ScoreRecord
 from protocols.registry import load_task
 from reports.claims import Status, answers, claims_of
+from reports.curves import curves_figure, curves_of
 from reports.leaderboard import build_leaderboards
 from reports.ranking import rank_replicates
 from reports.tables import p_value, tie_lines
@@ -57,6 +59,21 @@ def survival(model: str, board: str, mean: float, shift: float = 0.0, **more: ob
         },
         **more,  # type: ignore[arg-type]
     )
+
+
+def test_few_patients_have_a_curve_without_a_band() -> None:
+    curves: Any = CURVES["curves"]
+    bare = {**CURVES, "curves": [{**one, "low": None, "high": None} for one in curves]}
+    notices = {"survival": load_task("survival").notices}
+    for details, bands in ((CURVES, 2), (bare, 0)):
+        cell = replace(survival("cox", "brca", 0.6), details=details)
+        (board,) = build_leaderboards([cell], seed=0, task_notices=notices)
+        (row,) = board.rows
+        assert sum(group["low"] is not None for group in curves_of(row)["groups"]) == bands
+        figure = curves_figure(board)
+        assert figure is not None
+        assert len(figure.axes[0].collections) == bands
+        assert len(figure.axes[0].lines) == 2
 
 
 def test_paired_resamples_rank_and_tie() -> None:

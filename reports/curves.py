@@ -26,7 +26,7 @@ def curves_of(row: Row) -> dict[str, Any]:
             "n": curve["n"],
             "events": curve["events"],
             "time": [round(value, 1) for value in curve["time"]],
-            **{key: [round(value, 3) for value in curve[key]] for key in ("survival", "low", "high")},
+            **{key: curve[key] and [round(value, 3) for value in curve[key]] for key in ("survival", "low", "high")},
         }
         for curve in row.curves
     ]

@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from protocols.errors import UserError
 from protocols.records import Interval, ScoreRecord
 from protocols.registry import load_task
 from reports.claims import Status, answers, claims_of
+from reports.curves import curves_figure, curves_of
 from reports.leaderboard import build_leaderboards
 from reports.tables import p_value, tie_lines
 from reports.write import write_reports
@@ -58,6 +60,44 @@ def survival(model: str, board: str, mean: float, shift: float = 0.0, **more: ob
     )
 
 
+<<<<<<< HEAD
+=======
+def test_few_patients_have_a_curve_without_a_band() -> None:
+    curves: Any = CURVES["curves"]
+    bare = {**CURVES, "curves": [{**one, "low": None, "high": None} for one in curves]}
+    notices = {"survival": load_task("survival").notices}
+    for details, bands in ((CURVES, 2), (bare, 0)):
+        cell = replace(survival("cox", "brca", 0.6), details=details)
+        (board,) = build_leaderboards([cell], seed=0, task_notices=notices)
+        (row,) = board.rows
+        assert sum(group["low"] is not None for group in curves_of(row)["groups"]) == bands
+        figure = curves_figure(board)
+        assert figure is not None
+        assert len(figure.axes[0].collections) == bands
+        assert len(figure.axes[0].lines) == 2
+
+
+def test_paired_resamples_rank_and_tie() -> None:
+    rng = np.random.default_rng(1)
+    common = rng.normal(0, 0.05, 500)
+    ranking = rank_replicates(
+        {
+            "best": (0.70, (0.70 + common).tolist()),
+            "close": (0.695, (0.695 + common + rng.normal(0, 0.02, 500)).tolist()),
+            "worse": (0.60, (0.60 + common + rng.normal(0, 0.01, 500)).tolist()),
+        }
+    )
+    assert ranking.ranks == {"best": 1, "close": 1, "worse": 3}
+    assert ranking.ties == ((1, ("best", "close")),)
+    assert ranking.detectable is not None
+    assert ranking.detectable.difference == pytest.approx(2.8 * 0.02, rel=0.15)
+
+
+def test_unpaired_numbers_of_resamples_are_no_evidence() -> None:
+    assert rank_replicates({"a": (0.9, [0.9] * 10), "b": (0.1, [0.1] * 9)}).ranks == {"a": 1, "b": 1}
+
+
+>>>>>>> d8d3c10c0133b1ec23e3f5578f0ed8d7352e8bbd
 def test_a_board_a_cohort_the_average_first() -> None:
     boards = build_leaderboards(
         [survival("m", board, 0.6) for board in ("phantom_luad", "average", "phantom_brca")],

@@ -60,8 +60,6 @@ def survival(model: str, board: str, mean: float, shift: float = 0.0, **more: ob
     )
 
 
-<<<<<<< HEAD
-=======
 def test_few_patients_have_a_curve_without_a_band() -> None:
     curves: Any = CURVES["curves"]
     bare = {**CURVES, "curves": [{**one, "low": None, "high": None} for one in curves]}
@@ -77,27 +75,6 @@ def test_few_patients_have_a_curve_without_a_band() -> None:
         assert len(figure.axes[0].lines) == 2
 
 
-def test_paired_resamples_rank_and_tie() -> None:
-    rng = np.random.default_rng(1)
-    common = rng.normal(0, 0.05, 500)
-    ranking = rank_replicates(
-        {
-            "best": (0.70, (0.70 + common).tolist()),
-            "close": (0.695, (0.695 + common + rng.normal(0, 0.02, 500)).tolist()),
-            "worse": (0.60, (0.60 + common + rng.normal(0, 0.01, 500)).tolist()),
-        }
-    )
-    assert ranking.ranks == {"best": 1, "close": 1, "worse": 3}
-    assert ranking.ties == ((1, ("best", "close")),)
-    assert ranking.detectable is not None
-    assert ranking.detectable.difference == pytest.approx(2.8 * 0.02, rel=0.15)
-
-
-def test_unpaired_numbers_of_resamples_are_no_evidence() -> None:
-    assert rank_replicates({"a": (0.9, [0.9] * 10), "b": (0.1, [0.1] * 9)}).ranks == {"a": 1, "b": 1}
-
-
->>>>>>> d8d3c10c0133b1ec23e3f5578f0ed8d7352e8bbd
 def test_a_board_a_cohort_the_average_first() -> None:
     boards = build_leaderboards(
         [survival("m", board, 0.6) for board in ("phantom_luad", "average", "phantom_brca")],

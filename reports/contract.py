@@ -32,6 +32,8 @@ class Contract:
     @property
     def text(self) -> str:
         """One line for the row's details and for tables of data."""
+        if self.status == "untested" and not self.check:
+            return f"{self.problem}: untested"
         return ": ".join(part for part in (self.status, self.check, self.problem) if part)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from baselines.registry import load_model_class
 from reports.cells import load_records
 from reports.leaderboard import build_leaderboards
+from suite.engine.checking import one_code
 from suite.engine.contract import run_check
 from suite.engine.report import cells, contracts, run_report
 from suite.engine.run import Run
@@ -54,6 +56,7 @@ class Weighted(KaplanMeier):
 """
 OWN = {"batch": BATCH, "crashing": CRASHING, "weighted": WEIGHTED}
 RAN = "kaplan_meier"
+RIDGE = "sklearn.linear_model:Ridge"
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +171,16 @@ def fresh() -> Run:
 
     keys.closure.cache_clear()
     return the_run()
+
+
+def test_models_are_one_code_only_if_their_cards_are_all_that_differs() -> None:
+    def known(name: str) -> tuple[object, ...]:
+        return one_code(
+            load_model_class(name, {"a": f"{RIDGE}(alpha=1) @ uni", "b": f"{RIDGE}(alpha=9) @ uni"}, Path())
+        )
+
+    assert known("mcat_uni") == known("mcat_plip") != known("mcat_past_multi")
+    assert known("uni") == known("conch") != known("uni_hest")
+    assert known("a") != known("b")
+    base = load_model_class("mcat_uni", {}, Path())
+    assert one_code(type("Another", (base,), {"card": base.card, "__init__": lambda self: None})) != one_code(base)

@@ -1,5 +1,25 @@
 """Copies of an image among images of other owners: re-encoded, re-stained, turned, mirrored, shifted, rescaled.
-TODO numbers
+
+Method. An image is known by key points of its green channel (SIFT: Lowe, International Journal of Computer Vision 60,
+2004, by OpenCV), where haematoxylin, eosin and DAB all show. Descriptors do not hang on brightness and contrast, and
+turn and grow with the image; a mirrored image's are the same numbers in another order. Points on glass and on grey
+print (fiducial frames, dust) are left out. Pairs of images with like descriptors come from an index
+(:mod:`protocols.identity.inverted_file`); their points must then agree on one similarity transform (RANSAC: Fischler
+and Bolles, Communications of the ACM 24, 1981, by OpenCV). Images that overlap look alike too, as they should.
+
+Measured, share of copies found, by kind: same bytes, JPEG 75, colour * (1.05, .9, 1.0) - 5, quarter turn, mirror,
+rolled by a quarter side, enlarged by 1.1 and cropped. Of 168 H&E patches of the staining phantom (96 px): 1, 1, 1, 1,
+1, .988, .994 (missed: two at the edge of glass, of 17 and 26 points). Of phantom slides, sections of HER2ST seen whole,
+tiles of HER2ST (1,000 px, 24) and of TCGA (224 px, 25): all that are recognisable, which glass is not.
+
+False alarms: none in 10 million pairs of tiles of five serial sections of HER2ST (96, 224, 500, 1,000 px; pairs of one
+size, none overlap), each as if of another owner. At most 4 places agree there; 6 are asked for, and copies have 20 to
+100. None between tiles of different size unless they overlap (10 million more), between those sections seen whole,
+between patients of the phantoms, or between an H&E patch and the IHC of the same place.
+
+Cost on one core: a fingerprint 35 to 70 ms from 1,024 px, 6 ms from 96 px; comparing 200, 2,000, 6,400 images .3, 7,
+34 s (as the number of images to the power of 1.4) in .3 to .5 GB. 2,000 slides so take 2 to 3 minutes, beside the
+reading of their overviews. A piece of less than half of an image's extent is not sought.
 """
 
 from __future__ import annotations
@@ -72,7 +92,10 @@ class LookAlike:
 
 
 def fingerprint(image: CropArray) -> Fingerprint:
-    """Key points and descriptors of uint8 RGB ``(h, w, 3)``, of any size from 48 px; one thread, always the same."""
+    """Key points and descriptors of uint8 RGB ``(h, w, 3)``, of any size from 48 px; one thread, always the same.
+
+    Raises ``ValueError`` for another shape or type.
+    """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"an image {image.shape} {image.dtype} is not uint8 (h, w, 3)")
     with _one_thread():

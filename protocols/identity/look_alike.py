@@ -19,10 +19,12 @@ from protocols.files import written_whole
 from protocols.identity.inverted_file import DIMENSIONS, Descriptors, LikePoints, like_points
 from protocols.readers import checks
 
+Box = tuple[slice, slice]
+
 SIDES = (96, 320)
 """Pixels of the longer side at which key points are sought: smaller images are enlarged, larger ones shrunk."""
 POINTS = 128
-"""Key points of an image at most: those of the strongest contrast."""
+"""Key points of a view of an image at most: those of the strongest contrast."""
 ENOUGH = 12
 """Key points below which an image is not recognised, whatever it is compared with."""
 CONTRAST = 0.02
@@ -34,6 +36,9 @@ STAIN_BLUR = 3.0
 """Pixels of the Gaussian window that this is taken over, at the working size."""
 DENSITY = np.log10(256 / np.arange(1, 257)).astype(np.float32)
 """Optical density of each pixel value."""
+SMALL_PART, SPECKS, MARGIN = 0.5, (0.005, 0.995), 0.05
+"""A large image whose tissue is no longer than this part of it is looked at twice, whole and around the tissue: the box
+that holds stained pixels between these shares, along each axis, and a margin by its own size."""
 AGREE = 6
 """Places in both images whose points must agree on one similarity transform."""
 TOLERANCE, PLACE = 0.012, 0.04
@@ -68,21 +73,48 @@ class LookAlike:
 
 def fingerprint(image: CropArray) -> Fingerprint:
     """Key points and descriptors of uint8 RGB ``(h, w, 3)``, of any size from 48 px; one thread, always the same."""
-    import cv2
-
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"an image {image.shape} {image.dtype} is not uint8 (h, w, 3)")
     with _one_thread():
-        small, shrunk = _at_working_size(np.ascontiguousarray(image))
-        green, stain = np.ascontiguousarray(small[:, :, 1]), stain_of(small)
-        sift = cv2.SIFT.create(contrastThreshold=CONTRAST)
-        found = [point for point in sift.detect(green, None) if stain[_pixel(point)] >= STAIN]
-        found.sort(key=lambda point: (-point.response, point.pt, point.size, point.angle))
-        points, descriptors = sift.compute(green, found[:POINTS])
+        views = [_points_of(np.ascontiguousarray(image[box]), box) for box in _views(image)]
+    points, descriptors = (np.concatenate(parts) for parts in zip(*views, strict=True))
+    return Fingerprint(points, descriptors)
+
+
+def _points_of(piece: CropArray, box: Box) -> tuple[FloatArray, Descriptors]:
+    """The strongest key points of a piece of an image that lie on stain, in pixels of the image."""
+    import cv2
+
+    small, shrunk = _at_working_size(piece)
+    green, stain = np.ascontiguousarray(small[:, :, 1]), stain_of(small)
+    sift = cv2.SIFT.create(contrastThreshold=CONTRAST)
+    found = [point for point in sift.detect(green, None) if stain[_pixel(point)] >= STAIN]
+    found.sort(key=lambda point: (-point.response, point.pt, point.size, point.angle))
+    points, descriptors = sift.compute(green, found[:POINTS])
     if not points:
-        return Fingerprint(np.zeros((0, 2), np.float32), np.zeros((0, DIMENSIONS), np.uint8))
-    places = np.array([point.pt for point in points], dtype=np.float64)
-    return Fingerprint(((places + 0.5) * shrunk - 0.5).astype(np.float32), descriptors.astype(np.uint8))
+        return np.zeros((0, 2), np.float32), np.zeros((0, DIMENSIONS), np.uint8)
+    places = (np.array([point.pt for point in points], dtype=np.float64) + 0.5) * shrunk - 0.5
+    return (places + np.array([box[1].start, box[0].start])).astype(np.float32), descriptors.astype(np.uint8)
+
+
+def _views(image: CropArray) -> list[Box]:
+    """The whole of an image; and what of it is stained, where that is a small part of a large image: a biopsy on a wide
+    slide would be a few pixels otherwise."""
+    height, width = image.shape[:2]
+    views: list[Box] = [(slice(0, height), slice(0, width))]
+    small, shrunk = _at_working_size(image)
+    if shrunk <= 1:
+        return views
+    rows, columns = np.nonzero(stain_of(small) >= STAIN)
+    if not len(rows):
+        return views
+    along = [np.quantile(rows, SPECKS) * shrunk, np.quantile(columns, SPECKS) * shrunk]
+    longer = max(float(np.ptp(ends)) for ends in along)
+    if longer <= max(height, width) * SMALL_PART:
+        margin = np.array([-1, 1]) * (MARGIN * longer + shrunk)
+        (top, bottom), (left, right) = (np.round(ends + margin).astype(int).clip(0).tolist() for ends in along)
+        views.append((slice(top, bottom + 1), slice(left, right + 1)))
+    return views
 
 
 def stain_of(image: CropArray) -> FloatArray:

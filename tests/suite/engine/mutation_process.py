@@ -47,7 +47,7 @@ def main(folder: Path) -> None:
         before = digests(run)
     hashed = {str(path) for closure in closures for path in closure.files}
     told: dict[str, Any] = {
-        "cells": sorted(before),
+        "cells": list(before),
         "loaded": {name: sorted(set(chosen) & files) for name, files in copied.items()},
         "hashed": {file: file in hashed for file in chosen},
         "moved": {},

@@ -85,12 +85,17 @@ class WeightsRecord:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run hands to every model. ``profile`` changes numbers, never branches."""
+    """What a run hands to every model. ``profile`` changes numbers, never branches.
+
+    ``most_steps``: updates after which a training of images ends, whatever its plan says (0: as the plan says). The
+    stage of contract tests sets it: whether a model keeps its contract does not depend on how long it is trained.
+    """
 
     profile: str = "mini"
     seed: int = 0
     device: str = "cpu"
     threads: int = 2
+    most_steps: int = 0
     weights: dict[str, dict[str, str]] = field(default_factory=dict)
     encoders: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The run's own encoders by name, see :mod:`baselines.encoders.entries`."""

@@ -119,11 +119,17 @@ def of_fit(run: Run, protocol: Protocol, entry: ModelEntry, request: CohortReque
     }
 
 
+CHECKED_STEPS = 12
+"""Updates of a training of images in the stage of contract tests."""
+
+
 def contract_settings(run: Run, entry: ModelEntry) -> Settings:
     """What a model is handed in its contract tests: the smallest sizes, one thread, and if it is somebody's own the
     weights of the run's file (those of a built-in do not fit its smallest sizes)."""
     given = run.config.settings(*entry.parts)
-    return Settings(threads=1, weights=given.weights if entry.outside else {}, encoders=given.encoders)
+    return Settings(
+        threads=1, most_steps=CHECKED_STEPS, weights=given.weights if entry.outside else {}, encoders=given.encoders
+    )
 
 
 def of_check(run: Run, entry: ModelEntry) -> Key:
@@ -188,6 +194,7 @@ def settings_key(settings: Settings, root: Path) -> Key:
         "seed": settings.seed,
         "device": settings.device,
         "threads": settings.threads,
+        "most steps": settings.most_steps,
         "weights": weights,
         "encoders": {name: _encoder_key(dict(entry), root) for name, entry in settings.encoders.items()},
     }

@@ -57,9 +57,8 @@ class ImageNetwork:
             torch.default_generator.manual_seed(derive_seed(settings.seed, "image network", self.card.name))
             learner = self.learner(settings.profile, self._width)
         with torch_run(settings) as device:
-            self.resumed_from = train_networks(
-                learner, train, self.plan(settings.profile), self.card.name, device, embedded=embedded
-            )
+            plan = self.plan(settings.profile).at_most(settings.most_steps, len(train))
+            self.resumed_from = train_networks(learner, train, plan, self.card.name, device, embedded=embedded)
             for part in learner.parts.values():
                 part.cpu().eval()
         learner.optimisers = {}  # only training needs them, and they are twice the networks' size

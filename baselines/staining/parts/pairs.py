@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,10 @@ class Plan:
     def rate(self, step: int, total: int) -> float:
         """Learning rate of an update, the first being 0."""
         return self.learning_rate * (1 - step / total if self.anneal else 1.0)
+
+    def at_most(self, steps: int, patches: int) -> Plan:
+        """The same plan, cut to ``steps`` updates (0: not cut)."""
+        return replace(self, steps=min(steps, self.total(patches))) if steps else self
 
     def total(self, patches: int) -> int:
         return self.steps or self.epochs * -(-patches // self.batch)

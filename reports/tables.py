@@ -168,7 +168,7 @@ def p_value(value: float | None) -> str:
     """Three digits, and below a thousandth the order of magnitude alone."""
     if value is None:
         return MISSING
-    return number(value) if value >= 0.001 else f"< 1e{MINUS}{-math.ceil(math.log10(max(value, 1e-300)))}"
+    return number(value) if value >= 0.001 else f"< 1e{MINUS}{math.ceil(-math.log10(max(value, 1e-300))) - 1}"
 
 
 def _published_value(row: Row) -> float | None:

@@ -38,7 +38,8 @@ def shared_sites(cohort: Held, split: Split) -> Finding | None:
     if not told:
         return None
     shares = [share for *_, share in told]
-    whole = f"{min(shares):.0%} to {max(shares):.0%} of a fold's test patients are of a site that is trained on"
+    low, high = f"{min(shares):.0%}", f"{max(shares):.0%}"
+    whole = f"{low if low == high else f'{low} to {high}'} of a fold's test patients are of a site that is trained on"
     each = "; ".join(
         f"fold {name}: {shared} of {of} sites, {share:.0%} of patients" for name, shared, of, share in told
     )

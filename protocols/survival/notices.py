@@ -18,7 +18,7 @@ def notices(records: Sequence[ScoreRecord]) -> list[tuple[str, str]]:
         (
             "note",
             "Log-rank p-values describe the curves: the folds' training patients overlap and many models are looked "
-            "at, so they are no tests. Ranks come from paired resampling of patients.",
+            "at, so they are no tests. Ranks come from the concordance of patients.",
         )
     ]
     events = records[0].cohort.get("n_events")

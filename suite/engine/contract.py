@@ -18,9 +18,10 @@ from protocols.progress import steps
 from protocols.sealed import is_sealed
 from suite.engine import keys, store
 from suite.engine.checking import CheckItem, check_job, one_code
+from suite.engine.locks import locked
 from suite.engine.run import ModelEntry, Run
 from suite.engine.store import digest, forget_others, kept, made, placed
-from suite.places import CHECKS, check_folder
+from suite.places import CACHE, CHECKS, check_folder
 from suite.workers import Job, run_jobs
 
 ENDED = "the process that tests it lives on"
@@ -31,11 +32,12 @@ def run_check(run: Run) -> None:
     entries = tested(run)
     of = {entry.name: {"key": digest(keys.of_check(run, entry))} for entry in entries}
     folders = {entry.name: kept("contract", entry.name, key=of[entry.name]["key"]) for entry in entries}
-    waiting = [entry for entry in entries if not is_sealed(folders[entry.name])]
-    with steps(len(waiting), f"contract tests of {len(waiting)} models") as report:
-        for number, (name, results) in enumerate(_results(run, waiting)):
-            _keep(folders[name], of[name], name, results)
-            report(number + 1)
+    with locked(CACHE / "contract"):  # another run at once tests some of them: it is waited for
+        waiting = [entry for entry in entries if not is_sealed(folders[entry.name])]
+        with steps(len(waiting), f"contract tests of {len(waiting)} models") as report:
+            for number, (name, results) in enumerate(_results(run, waiting)):
+                _keep(folders[name], of[name], name, results)
+                report(number + 1)
     for entry in entries:
         forget_others(folders[entry.name])
         placed(folders[entry.name], check_folder(entry.name), KIND)

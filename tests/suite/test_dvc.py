@@ -109,7 +109,8 @@ def test_the_bytes_of_a_declared_file_are_a_part_of_its_models_cells_alone(check
 def test_an_edited_metric_scores_its_own_task_and_fits_nothing(checkout: WorkingFolder) -> None:
     answers, scores = checkout.cells("answers"), checkout.cells("scores")
     source(checkout, "protocols/metrics/correlation.py")
-    assert checkout.repro() == {"plan", "score", "report"}
+    # Contract tests say how well a model does on made-up data, by the same metric.
+    assert checkout.repro() == {"plan", "check", "score", "report"}
     assert checkout.cells("answers") == answers
     again = moved(scores, checkout.cells("scores"))
     assert again == {name for name in scores if name.startswith(EXPRESSION)}

@@ -101,8 +101,9 @@ def test_compare_takes_the_run_s_own_seed(folder: Path) -> None:
     assert said.exit_code == 0, said.output
     assert said.output.splitlines() == [
         "intra_patient, one",
-        "  Pearson r, stain_statistics minus train_mean: −0.200 (95 % CI −0.200 to −0.200), 6 patients: "
+        "  Pearson r, stain_statistics minus train_mean: −0.200 (95 % CI −0.200 to −0.200, p 0.031), 6 patients: "
         "train_mean is better",
+        "  p is of these two alone; ranks take all pairs of the board together",
     ]
     with pytest.raises(UserError, match="no board has both 'stain_statistics' and 'mine'"):
         list(compared(read_config(), "stain_statistics", "mine"))

@@ -114,7 +114,7 @@ def test_each_cohort_has_its_board_with_the_spread_over_seeds(both: Path) -> Non
         assert written["n_seeds"] == "3"
         assert float(written["seed_mean"]) == pytest.approx(statistics.mean(of_seeds))  # type: ignore[type-var]
         assert float(written["seed_sd"]) == pytest.approx(statistics.stdev(of_seeds))  # type: ignore[type-var]
-        shown = f"{statistics.mean(of_seeds):.3f} ± {statistics.stdev(of_seeds):.3f} (3)"  # type: ignore[type-var]
+        shown = f"{statistics.mean(of_seeds):.3f} ± {statistics.stdev(of_seeds):.3f} (3,"  # type: ignore[type-var]
         assert shown in page
     assert found["left"]["forest"]["headline"] != found["right"]["forest"]["headline"]
 

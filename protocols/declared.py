@@ -70,15 +70,30 @@ def read(folder: Path) -> dict[str, frozenset[str]]:
     return {part: frozenset(units) for part, units in told.items()}
 
 
-def hole(values: NDArray[Any], names: Sequence[str], declared: Collection[str]) -> tuple[int, int] | None:
-    """The first value of ``(n, k)`` that may not be as it is: one that is not finite, unless its unit is declared
-    missing and has no value at all; or any value of such a unit."""
+def refuse_holes(
+    values: NDArray[Any],
+    columns: Sequence[str],
+    names: Sequence[object],
+    declared: Collection[str],
+    *,
+    where: str,
+    remedy: str,
+) -> None:
+    """Refuse the first value of ``(n, k)`` that may not be as it is: one that is not finite, unless its unit (of
+    ``names``) is declared missing and has no value at all; or any value of such a unit."""
     wrong = ~np.isfinite(values)
     if declared:
         missing = np.array([name in declared for name in names], dtype=bool)
         wrong[missing] = ~np.isnan(values[missing])
     found = np.argwhere(wrong)
-    return (int(found[0][0]), int(found[0][1])) if len(found) else None
+    if len(found):
+        row, column = found[0]
+        value, unit = values[row, column], f"{columns[column]} of {names[row]}"
+        if np.isfinite(value):
+            expected = "no value of a unit that was declared missing"
+            raise UserError(f"{unit} is {value}", where=where, expected=expected, remedy="predict again")
+        told = f"a value is not finite: {unit} is {value}"
+        raise UserError(told, where=where, expected="finite numbers", remedy=remedy)
 
 
 def unanswered(values: NDArray[Any]) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from protocols.contract import FloatArray
-from protocols.declared import HOW, hole
+from protocols.declared import HOW, refuse_holes
 from protocols.errors import UserError
 from protocols.float32 import as_float32
 
@@ -43,10 +43,5 @@ def aligned(
     if not all(pd.api.types.is_numeric_dtype(kind) for kind in values.dtypes):
         raise UserError("a gene is not numeric", where=where, expected="numbers", remedy=remedy)
     array = as_float32(values.to_numpy())
-    bad = hole(array, slides, declared)
-    if bad is not None:
-        raise UserError(
-            f"a value is not finite: {genes[bad[1]]} of {slides[bad[0]]}", where=where, expected="finite numbers",
-            remedy=remedy,
-        )  # fmt: skip
+    refuse_holes(array, genes, slides, declared, where=where, remedy=remedy)
     return array

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from protocols.contract import FloatArray, RowArray
-from protocols.declared import HOW, hole
+from protocols.declared import HOW, refuse_holes
 from protocols.errors import UserError
 from protocols.expression.store import CohortStore
 from protocols.float32 import as_float32
@@ -97,14 +97,6 @@ def aligned(
     except (TypeError, ValueError):
         text = next(name for name in fold.genes if not pd.api.types.is_numeric_dtype(columns[name]))
         raise UserError(f"column {text!r} is not numeric", where=at, expected="numbers", remedy=remedy) from None
-    named = [f"{slide}, {cell}" for slide, cell in wanted] if declared else ()
-    bad = hole(values, named, declared)
-    if bad is not None:
-        row, column = bad
-        raise UserError(
-            f"{fold.genes[column]} of {wanted[row]} is {values[row, column]}",
-            where=at,
-            expected="finite numbers",
-            remedy=remedy,
-        )
+    named = [f"{slide}, {cell}" for slide, cell in wanted] if declared else wanted
+    refuse_holes(values, fold.genes, named, declared, where=at, remedy=remedy)
     return values

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.declared import HOW, hole
+from protocols.declared import HOW, refuse_holes
 from protocols.errors import UserError
 from protocols.metrics.spatial_maps import TileGrid
 
@@ -45,10 +45,5 @@ def aligned_map(
         )
     values = table[list(genes)].to_numpy(np.float64)[at]
     names = [tile_name(*place) for place in zip(grid.row.tolist(), grid.column.tolist(), strict=True)]
-    bad = hole(values, names, declared)
-    if bad is not None:
-        raise UserError(
-            f"a value is not finite: {genes[bad[1]]} at {names[bad[0]]}", where=where, expected="finite numbers",
-            remedy=remedy,
-        )  # fmt: skip
+    refuse_holes(values, genes, names, declared, where=where, remedy=remedy)
     return values

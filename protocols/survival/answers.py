@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from protocols.contract import TextArray
-from protocols.declared import HOW, hole
+from protocols.declared import HOW, refuse_holes
 from protocols.errors import UserError
 from protocols.survival.contract import SurvivalPrediction
 
@@ -130,9 +130,5 @@ def aligned(table: pd.DataFrame, patients: list[str], where: str, declared: Coll
     if not pd.api.types.is_numeric_dtype(table["risk"]):
         raise UserError("risk is not numeric", where=where, expected="numbers", remedy=_REMEDY)
     risk = table["risk"].to_numpy(np.float64)[:, None]
-    bad = hole(risk, given.tolist(), declared)
-    if bad is not None:
-        raise UserError(
-            f"the risk of {given.iloc[bad[0]]} is not finite", where=where, expected="finite numbers", remedy=_REMEDY
-        )
+    refuse_holes(risk, ["risk"], given.tolist(), declared, where=where, remedy=_REMEDY)
     return table.assign(patient=given).set_index("patient").loc[patients].reset_index()

@@ -12,7 +12,7 @@ import pytest
 
 from protocols import declared
 from protocols.contract import Card
-from protocols.declared import Answered, empty_rows, hole, worst_values
+from protocols.declared import Answered, empty_rows, refuse_holes, worst_values
 from protocols.errors import UserError
 from protocols.expression.score_board import score
 from protocols.expression.settings import ExpressionSettings
@@ -35,13 +35,20 @@ def test_a_unit_is_declared_missing_by_a_row_without_any_value() -> None:
 
 
 def test_only_a_declared_unit_may_have_no_value_and_it_has_none_at_all() -> None:
+    def refused(values: np.ndarray, declared: set[str]) -> str:
+        try:
+            refuse_holes(values, ("x", "y"), NAMES, declared, where="a table", remedy="mend it")
+        except UserError as error:
+            return error.what
+        return ""
+
     values = np.array([[1.0, 2.0], [np.nan, np.nan], [3.0, 4.0]])
-    assert hole(values, NAMES, ()) == (1, 0)
-    assert hole(values, NAMES, {"b"}) is None
-    assert hole(values, NAMES, {"b", "c"}) == (2, 0)  # a sealed answer that was declared missing and is there
-    assert hole(np.where(np.isnan(values), np.inf, values), NAMES, {"b"}) == (1, 0)
+    assert refused(values, set()) == "a value is not finite: x of b is nan"
+    assert refused(values, {"b"}) == ""
+    assert refused(values, {"b", "c"}) == "x of c is 3.0"  # declared missing, and there
+    assert refused(np.where(np.isnan(values), np.inf, values), {"b"}) == "a value is not finite: x of b is inf"
     values[0, 1] = np.nan
-    assert hole(values, NAMES, {"b"}) == (0, 1)
+    assert refused(values, {"b"}) == "a value is not finite: y of a is nan"
 
 
 def test_what_is_declared_is_kept_beside_the_answers(tmp_path: Path) -> None:

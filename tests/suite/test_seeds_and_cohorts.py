@@ -97,6 +97,12 @@ def test_files_of_the_cohorts_lie_side_by_side(both: Path) -> None:
             assert names(both / place / PROTOCOL / cohort / "forest") == {"seed0", "seed1", "seed2"}
 
 
+def error(made: ScoreRecord) -> float:
+    """Standard error of the mean over patients, by hand."""
+    values = list(made.per_patient.values())
+    return statistics.stdev(values) / len(values) ** 0.5
+
+
 def test_each_cohort_has_its_board_with_the_spread_over_seeds(both: Path) -> None:
     found, reports = boards(both), both / "runs" / "reports"
     page = (reports / "index.html").read_text()
@@ -114,7 +120,9 @@ def test_each_cohort_has_its_board_with_the_spread_over_seeds(both: Path) -> Non
         assert written["n_seeds"] == "3"
         assert float(written["seed_mean"]) == pytest.approx(statistics.mean(of_seeds))  # type: ignore[type-var]
         assert float(written["seed_sd"]) == pytest.approx(statistics.stdev(of_seeds))  # type: ignore[type-var]
-        shown = f"{statistics.mean(of_seeds):.3f} ± {statistics.stdev(of_seeds):.3f} (3,"  # type: ignore[type-var]
+        spread = statistics.stdev(of_seeds)  # type: ignore[type-var]
+        share = 100 * spread**2 / (spread**2 + error(record(both, cohort, "forest", SEEDS[0])) ** 2)
+        shown = f"{statistics.mean(of_seeds):.3f} ± {spread:.3f} (3, {share:.0f} %)"  # type: ignore[type-var]
         assert shown in page
     assert found["left"]["forest"]["headline"] != found["right"]["forest"]["headline"]
 

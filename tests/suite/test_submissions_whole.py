@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from protocols.errors import UserError
+from protocols.readers.gse7390 import read_gse7390
 from suite import score_command
 from suite.engine import submit as submitting
 from suite.engine.ask import run_ask
@@ -20,20 +21,28 @@ from suite.places import CACHE, SUBMISSIONS
 from tests.suite.engine_run import params, the_run, write_params
 
 PROTOCOL = "tcga_survival"
-ENTRY = {"reader": "gse7390", "endpoint": "distant metastasis"}
+HALVES = {"first": slice(None, None, 2), "second": slice(1, None, 2)}
+
+
+def entry(name: str) -> dict[str, str]:
+    return {"reader": "tidy", "root": ".", "outcome": f"{name}_outcome.csv", "genomic": f"{name}_genomic.csv"}
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Two cohorts read and split: the same patients under two names."""
+    """Two cohorts read and split, with their average: each second patient of a real one, and the others."""
     folder = tmp_path_factory.mktemp("checkout")
+    whole = read_gse7390("gse7390", folder)
+    for name, rows in HALVES.items():
+        for table in ("outcome", "genomic"):
+            getattr(whole, table).iloc[rows].to_csv(folder / f"{name}_{table}.csv")
     write_params(
         folder,
         params(
             protocols=[PROTOCOL],
             models=["kaplan_meier"],
-            cohorts={"survival": {"first": ENTRY, "second": ENTRY}},
-            tasks={"survival": {"average": []}},
+            cohorts={"survival": {name: entry(name) for name in HALVES}},
+            tasks={"survival": {"average": ["first", "second"]}},
         ),
     )
     with pytest.MonkeyPatch.context() as patch:

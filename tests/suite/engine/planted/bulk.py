@@ -7,17 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.suite.engine.planted.json_cohorts import describe, described, first_slides, renamed, two_ids_of_one
+from tests.suite.engine.planted.json_cohorts import describe, described, renamed, two_ids_of_one
+from tests.suite.engine.planted.json_cohorts import same_scan as same_scan
 from tests.suite.engine.small_run import rewritten
 
 EMPTY: dict[str, str] = {}
-
-
-def same_scan(folder: Path) -> None:
-    told = described(folder)
-    first, second = first_slides(told)
-    second["path"] = first["path"]
-    describe(folder, told)
 
 
 def two_ids(folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scipy import sparse
 
+from tests.suite.engine.planted import json_cohorts
 from tests.suite.engine.planted.json_cohorts import describe, described, first_slides
 from tests.suite.engine.small_run import rewritten
 
@@ -14,10 +15,7 @@ EMPTY = {"a person in the external cohort": "its models are asked about no cohor
 
 
 def same_scan(folder: Path) -> None:
-    told = described(folder)
-    first, second = first_slides(told)
-    second["image"] = first["image"]
-    describe(folder, told)
+    json_cohorts.same_scan(folder, "image")
 
 
 def two_ids(folder: Path) -> None:

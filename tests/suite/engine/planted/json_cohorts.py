@@ -33,6 +33,14 @@ def first_slides(told: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return first, next(slide for slide in told["slides"] if slide["patient"] != first["patient"])
 
 
+def same_scan(folder: Path, column: str = "path") -> None:
+    """One file as slides of the first two people."""
+    told = described(folder)
+    first, second = first_slides(told)
+    second[column] = first[column]
+    describe(folder, told)
+
+
 def two_ids_of_one(told: dict[str, Any]) -> dict[str, Any]:
     """The second person is the first one's normal sample."""
     first, second = told["patients"][:2]

@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.suite.engine.planted.json_cohorts import describe, described, first_slides, two_ids_of_one
+from tests.suite.engine.planted.json_cohorts import describe, described, two_ids_of_one
+from tests.suite.engine.planted.json_cohorts import same_scan as same_scan
 from tests.suite.engine.small_run import rewritten
 
 EMPTY = {"a person in the external cohort": "its models are asked about no cohort but their own"}
-
-
-def same_scan(folder: Path) -> None:
-    told = described(folder)
-    first, second = first_slides(told)
-    second["path"] = first["path"]
-    describe(folder, told)
 
 
 def two_ids(folder: Path) -> None:

@@ -106,15 +106,14 @@ def compare_all(models: Mapping[str, PatientValues], seed: int, noise: Mapping[s
     length = np.sqrt((contributions**2).sum(axis=0))
     total = contributions.sum(axis=0)
     added = np.array([sum((noise or {}).get(name, 0.0) for name in pair) for pair in listed])
-    numbers = (contributions != 0).sum(axis=0)
+    common = [len(set(models[a].patient) & set(models[b].patient)) for a, b in listed]
     real = length > SAME * np.abs(contributions).max(initial=0.0)
     unit = np.where(real, contributions, 0.0) / np.where(real, length, 1.0)
-    variance = _variance(contributions, numbers)
+    variance = _variance(contributions, np.array(common))
     shrink = np.sqrt(np.divide(variance, variance + added, out=np.ones_like(variance), where=variance + added > 0))
     observed = np.where(real, np.abs(total) / np.where(real, length, 1.0), 0.0) * shrink
     p, critical = _adjusted(unit, observed, seed)
     p = np.where([_fair(models[a]) and _fair(models[b]) for a, b in listed], p, 1.0)
-    common = [len(set(models[a].patient) & set(models[b].patient)) for a, b in listed]
     found = []
     for place, (a, b) in enumerate(listed):
         n, error = common[place], float(np.sqrt(variance[place] + added[place]))
@@ -146,7 +145,7 @@ def _contributions(a: PatientValues, b: PatientValues, patients: list[str]) -> F
 
 
 def _variance(contributions: Float, numbers: NDArray[np.int64]) -> Float:
-    """Of the sums: n/(n-1) Σ (c - mean)² over the patients that differ."""
+    """Of the sums: n/(n-1) Σ (c - mean)² over the ``numbers`` of patients that both have."""
     n = np.maximum(numbers, 1)
     centred = (contributions**2).sum(axis=0) - contributions.sum(axis=0) ** 2 / n
     found: Float = np.maximum(centred, 0.0) * n / np.maximum(n - 1, 1)

@@ -56,6 +56,14 @@ def test_equal_answers_are_equal() -> None:
     assert found.of("a", "c").apart
 
 
+def test_patients_on_whom_two_models_are_equal_count_as_well() -> None:
+    gaps = np.array([0.1, 0.0, 0.2, 0.0, 0.0, 0.1, 0.3, 0.0])
+    base = np.linspace(0.2, 0.8, 8)
+    (pair,) = compare_all({"a": scores(base + gaps), "b": scores(base)}, seed=0).pairs
+    assert (pair.n, pair.error) == (8, pytest.approx(stats.sem(gaps)))
+    assert pair.effect == pytest.approx(gaps.mean() / gaps.std(ddof=1))
+
+
 def test_only_patients_of_both_count() -> None:
     whole = scores(np.linspace(0.2, 0.8, 12))
     part = plain_mean({one: float(value) - 0.1 for one, value in zip(whole.patient[:8], whole.value[:8], strict=True)})

@@ -73,7 +73,7 @@ def read(folder: Path) -> dict[str, frozenset[str]]:
 def refuse_holes(
     values: NDArray[Any],
     columns: Sequence[str],
-    names: Sequence[object],
+    names: Sequence[object] | pd.MultiIndex,
     declared: Collection[str],
     *,
     where: str,

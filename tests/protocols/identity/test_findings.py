@@ -173,7 +173,7 @@ def test_source_sites() -> None:
     assert found is not None
     assert found.verdict == "note"
     assert found.detail == (
-        "50% to 50% of a fold's test patients are of a site that is trained on "
+        "50% of a fold's test patients are of a site that is trained on "
         "(fold 0: 1 of 2 sites, 50% of patients; fold 1: 1 of 2 sites, 50% of patients)"
     )
     assert shared_sites(held(people("P1", "P2")), SPLIT) is None

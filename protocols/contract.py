@@ -84,6 +84,22 @@ class WeightsRecord:
 
 
 @dataclass(frozen=True)
+class ScheduleRecord:
+    """How long one part was trained: ``run`` of at most ``cap`` ``unit`` (epochs, steps).
+
+    ``rule`` says what ends the training by the method's own account, as its paper or code states it ("200 epochs,
+    patience 20"). ``cut``: our cap ended it and not that rule, so that the score is no verdict on the method.
+    """
+
+    part: str
+    unit: Literal["epochs", "steps"]
+    run: int
+    cap: int
+    rule: str
+    cut: bool
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a run hands to every model. ``profile`` changes numbers, never branches.
 
@@ -189,3 +205,10 @@ class Pretrains(Protocol):
 @runtime_checkable
 class HasWeights(Protocol):
     def weights(self) -> tuple[WeightsRecord, ...]: ...
+
+
+@runtime_checkable
+class HasSchedule(Protocol):
+    """A model that says how long it was trained; of several trainings (folds, groups) one record each."""
+
+    def schedule(self) -> tuple[ScheduleRecord, ...]: ...

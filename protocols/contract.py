@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -105,6 +106,8 @@ class Settings:
 
     ``most_steps``: updates after which a training of images ends, whatever its plan says (0: as the plan says). The
     stage of contract tests sets it: whether a model keeps its contract does not depend on how long it is trained.
+    ``deterministic``: on CUDA, whether a kernel without a deterministic version ends the run (else the record names
+    it); a CPU has none such, and there it is False whatever the run's file says.
     """
 
     profile: str = "mini"
@@ -112,6 +115,7 @@ class Settings:
     device: str = "cpu"
     threads: int = 2
     most_steps: int = 0
+    deterministic: bool = False
     weights: dict[str, dict[str, str]] = field(default_factory=dict)
     encoders: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The run's own encoders by name, see :mod:`baselines.encoders.entries`."""
@@ -167,6 +171,11 @@ class Inputs(Protocol):
 
 class TrainingData(Inputs, Protocol):
     """Inputs together with their measured expression."""
+
+    @property
+    def workspace(self) -> Path | None:
+        """A folder that survives a kill, for this job alone; a checkpoint left there is found again."""
+        ...
 
     @property
     def targets(self) -> FloatArray:

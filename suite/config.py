@@ -34,6 +34,7 @@ class Config(Strict):
     threads: int = Field(ge=1)
     workers: int = Field(ge=1)
     device: Literal["cpu", "cuda", "auto"]
+    deterministic: bool = False
     contract: Literal["mark", "leave_out"] = "mark"
     tasks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     cohorts: dict[str, dict[str, dict[str, Any]]]
@@ -56,11 +57,13 @@ class Config(Strict):
         from baselines.encoders.entries import entry_of
 
         encoders = {part: entry_of(part, self.encoders) for part in parts}
+        device = resolve_device(self.device)
         return Settings(
             profile=self.profile,
             seed=self.seed if seed is None else seed,
-            device=resolve_device(self.device),
+            device=device,
             threads=self.threads,
+            deterministic=self.deterministic and device == "cuda",
             weights={part: self.weights[part] for part in parts if part in self.weights},
             encoders={part: dict(entry) for part, entry in encoders.items() if entry is not None},
         )

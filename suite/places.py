@@ -57,3 +57,8 @@ def submission_folder(protocol: str, board: str, model: str) -> Path:
 
 def timing_file(protocol: str, board: str, model: str) -> Path:
     return TIMINGS / protocol / board / f"{model}.json"
+
+
+def embedding_timing_file(task: str, cohort: str, name: str) -> Path:
+    """``name``: the encoder and the set of crops."""
+    return TIMINGS / "embeddings" / task / cohort / f"{name}.json"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -15,8 +16,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from protocols.errors import UserError
@@ -198,6 +201,17 @@ def _die_with_parent(lifeline: int, parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def forget_peak_memory() -> None:
+    """Let :func:`peak_memory_mib` speak of what follows; where the system cannot (not Linux), it speaks of the whole."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_memory_mib() -> int:
-    """The largest resident size of this process so far."""
+    """The largest resident size of this process so far, or since :func:`forget_peak_memory`."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii", errors="replace"))
+        if peak:
+            return round(int(peak[1]) / 1024)
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -52,13 +53,15 @@ def embed_many(
     batch: int = BATCH,
     *,
     whole_view: bool = False,
+    clock: Callable[[str, float], None] | None = None,
 ) -> dict[str, WeightsRecord]:
     """Write each encoder's embedding of ``rows`` to its place in ``outs``, in one pass over the crops.
 
     Each file (``.npy``, float32 ``(len(rows), dim)``, in the order of ``rows``) is whole or absent. Memory is that of
     one batch and of the networks; a result does not depend on its companions, nor on the batch size beyond rounding
     (eval mode, inference mode). ``progress(done, total)`` is called after each batch. On a GPU the networks run in
-    bfloat16 (autocast). ``whole_view``: the crops are tiles, not cells, and are seen whole in every profile. Returns
+    bfloat16 (autocast). ``whole_view``: the crops are tiles, not cells, and are seen whole in every profile.
+    ``clock(encoder, seconds)`` is told of every batch's pass, from crops in memory to features on the CPU. Returns
     where the weights came from.
     """
     records = {}
@@ -76,8 +79,11 @@ def embed_many(
             parts.append((name, spec, size, network, array))
         done = 0
         for positions, crops in crop_source.batches(rows, batch):
-            for _, spec, size, network, array in parts:
+            for name, spec, size, network, array in parts:
+                started = time.perf_counter()
                 array[positions] = _forward(network, crops, size, spec, device)
+                if clock is not None:
+                    clock(name, time.perf_counter() - started)
             done += len(positions)
             if progress is not None:
                 progress(done, len(rows))

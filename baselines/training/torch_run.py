@@ -7,13 +7,15 @@ from contextlib import contextmanager
 
 import torch
 
+from baselines.training.determinism import precise, promised
 from protocols.contract import Settings
 from protocols.errors import UserError
 
 
 @contextmanager
 def torch_run(settings: Settings, threads: int | None = None) -> Iterator[torch.device]:
-    """Yield the device, with the run's threads and deterministic kernels; torch's global state comes back after.
+    """Yield the device, with the run's threads, and what it promises of kernels and precision
+    (:mod:`baselines.training.determinism`); torch's global state comes back after.
 
     ``threads`` overrides the settings' (small matrices lose time to a second thread).
     Random draws inside the block come from generators that are passed, or from the global one, which is forked and
@@ -27,6 +29,8 @@ def torch_run(settings: Settings, threads: int | None = None) -> Iterator[torch.
         with (
             torch.random.fork_rng(devices=devices),
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+            promised(device, strict=settings.deterministic),
+            precise(device),
         ):
             torch.manual_seed(settings.seed)
             yield device

@@ -35,7 +35,8 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
     numbers = {fold.name: number for number, fold in enumerate(split.folds)}
     features = fit.features.get(opened.name)
     embedding = features.embeddings[CELLS] if fit.card.encoder and features else None
-    views = ViewMaker(store, fit.settings, cohort_crops(store, opened.entry.root), embedding, opened.entry.truth)
+    crops = cohort_crops(store, opened.entry.root)
+    views = ViewMaker(store, fit.settings, crops, embedding, opened.entry.truth, fit.workspace)
     model: Any = fit.model_class()
     if isinstance(model, Pretrains):
         rows = pretraining_rows(folds)

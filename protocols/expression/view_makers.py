@@ -27,12 +27,22 @@ def crops(opened: Opened) -> list[CropSet]:
 
 
 class ViewMaker:
-    """Makes the views of one cohort for one model. Test views are built without touching a count."""
+    """Makes the views of one cohort for one model. Test views are built without touching a count.
+
+    ``workspace``: where a training may leave a checkpoint.
+    """
 
     def __init__(
-        self, store: CohortStore, settings: Settings, crops: CropSource, embedding: Path | None, truth: Path | None
+        self,
+        store: CohortStore,
+        settings: Settings,
+        crops: CropSource,
+        embedding: Path | None,
+        truth: Path | None,
+        workspace: Path | None = None,
     ) -> None:
         self._store, self._settings, self._crops, self._truth = store, settings, crops, truth
+        self._workspace = workspace
         self._embedding = embedding_reader(embedding) if embedding else None
         slides = store.slides
         self._slide = np.array([slide.slide for slide in slides])
@@ -66,6 +76,7 @@ class ViewMaker:
             count_matrix=counts,
             measured=measured,
             all_genes=every,
+            workspace=self._workspace,
         )
 
     def _oracle_reader(self, genes: Sequence[str]) -> RowReader:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,7 @@ class TrainingView(InputView):
     count_matrix: CountArray = None  # type: ignore[assignment]
     measured: NDArray[np.bool_] = None  # type: ignore[assignment]
     all_genes: tuple[str, ...] = ()
+    workspace: Path | None = None
 
     def counts(self) -> tuple[CountArray, NDArray[np.bool_], tuple[str, ...]]:
         return self.count_matrix, self.measured, self.all_genes

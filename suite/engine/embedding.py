@@ -6,16 +6,20 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from baselines.training.kernels import kernels_heard
 from protocols.contract import WeightsRecord
 from protocols.progress import steps
 from protocols.sealed import is_sealed, read_seal, sealed_folder
 from protocols.task import Features, Opened, Task
 from suite.engine.locks import locked
+from suite.engine.measured import Device, write_embedding_timing
 from suite.engine.questions import opened, run_of
 from suite.engine.store import made
 
 ARRAY_FILE, WEIGHTS_FILE = "embedding.npy", "weights.json"
 EMBEDDING, DERIVED = "embedding", "features"
+KERNELS_FILE = "kernels.json"
+"""Of an embedding made on a GPU: kernels that promise no equal answer twice; not there if there are none."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,13 @@ def _embed(item: EmbedItem, crops: object, wanted: list[tuple[str, Path]]) -> in
         parts = {encoder: stack.enter_context(sealed_folder(folder, EMBEDDING, of)) for encoder, folder in left}
         names = [encoder for encoder, _ in left]
         label = f"{item.task}/{item.cohort}: embedding {len(crops.rows)} crops with {', '.join(names)}"
-        with steps(len(crops.rows), label) as report:
+        seconds = dict.fromkeys(names, 0.0)
+
+        def clock(encoder: str, passed: float) -> None:
+            seconds[encoder] += passed
+
+        device = Device.begun(run.config.settings(names[0]))
+        with steps(len(crops.rows), label) as report, kernels_heard() as kernels:
             records = embed_many(
                 names,
                 crops.source,
@@ -87,10 +97,16 @@ def _embed(item: EmbedItem, crops: object, wanted: list[tuple[str, Path]]) -> in
                 {encoder: parts[encoder] / ARRAY_FILE for encoder in names},
                 lambda done, _total: report(done),
                 whole_view=crops.whole_view,
+                clock=clock,
             )
+        used = device.used()
         for encoder in names:
             text = json.dumps(asdict(records[encoder]), sort_keys=True) + "\n"
             (parts[encoder] / WEIGHTS_FILE).write_text(text, encoding="utf-8")
+            if kernels:
+                (parts[encoder] / KERNELS_FILE).write_text(json.dumps(sorted(kernels)) + "\n", encoding="utf-8")
+            place = (item.task, item.cohort, f"{encoder}-{crops.key}")
+            write_embedding_timing(place, len(crops.rows), seconds[encoder], used, names)
     return len(left)
 
 
@@ -98,6 +114,13 @@ def _derive(task: Task, cohort: Opened, encoder: str, arrays: dict[str, Path], f
     if task.derive is None:
         raise RuntimeError(f"task {task.name} derives nothing")
     task.derive(cohort, encoder, arrays, folder)
+
+
+def kernels_of_embedding(folder: Path) -> tuple[str, ...]:
+    """Kernels without a deterministic version that an embedding was made with; none on a CPU."""
+    read_seal(folder, EMBEDDING)
+    path = folder / KERNELS_FILE
+    return tuple(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else ()
 
 
 def features_of(folders: dict[str, Path], derived: Path | None) -> Features:

@@ -14,19 +14,22 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from protocols.contract import Settings, WeightsRecord
+from baselines.training.kernels import kernels_heard
+from protocols.contract import WeightsRecord
 from protocols.errors import UserError
 from protocols.own_lines import own_line
 from protocols.sealed import read_seal
 from protocols.task import Features, Fit, Fitted, Question
 from suite.engine.embedding import features_of
+from suite.engine.measured import Device
 from suite.engine.questions import question_of, run_of
 from suite.engine.run import Run
 from suite.engine.store import made
 from suite.engine.undeclared import Read, home_of, reading, refuse_undeclared
-from suite.workers import peak_memory_mib
 
 FIT, PRETRAINED, FITTED_FILE = "fit", "pretraining", "fitted.json"
+KERNELS = "not deterministic"
+"""Of a job on a GPU: kernels that it used and that promise no equal answer twice."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,13 @@ def fit_job(item: FitItem) -> FitAnswer:
     started = time.monotonic()
     run = run_of(item.config, item.root)
     home = _home(run, item)
+    device = Device.begun(run.config.settings())
     with reading(home) as read:
         now, units, fit = _fitted(run, item, home, read)
     if now:
         shutil.rmtree(fit.workspace, ignore_errors=True)
-    memory, name = _gpu(fit.settings)
-    return FitAnswer(time.monotonic() - started, peak_memory_mib(), memory, name, units, now)
+    used, seconds = device.used(), time.monotonic() - started
+    return FitAnswer(seconds, used.peak_memory_mib, used.peak_gpu_memory_mib, used.device_name, units, now)
 
 
 def _fitted(run: Run, item: FitItem, home: Path | None, read: Read) -> tuple[bool, int, Fit]:
@@ -89,14 +93,17 @@ def _fitted(run: Run, item: FitItem, home: Path | None, read: Read) -> tuple[boo
     def make(folder: Path) -> None:
         nonlocal units
         fit.workspace.mkdir(parents=True, exist_ok=True)
-        with threadpool_limits(fit.settings.threads), told_of(item, fit, outside=_is_outside(run, item)):
+        limits, named = threadpool_limits(fit.settings.threads), told_of(item, fit, outside=_is_outside(run, item))
+        with limits, named, kernels_heard() as kernels:
             if item.job:
                 fitted: Fitted = task.fit(fit, item.job, folder)
             else:
                 fitted = _pretrained(task, fit, question, item, folder)
         refuse_undeclared(fit.card, home, read)
         units = fitted.units
-        told = {"weights": [asdict(one) for one in fitted.weights], "units": fitted.units}
+        told: dict[str, Any] = {"weights": [asdict(one) for one in fitted.weights], "units": fitted.units}
+        if kernels:
+            told[KERNELS] = sorted(kernels)
         (folder / FITTED_FILE).write_text(json.dumps(told, sort_keys=True) + "\n", encoding="utf-8")
 
     return made(item.folder, FIT if item.job else PRETRAINED, dict(item.of), make, unless=item.answers), units, fit
@@ -166,11 +173,7 @@ def read_fitted(folder: Path, kind: str = FIT) -> Fitted:
     return Fitted(tuple(WeightsRecord(**one) for one in told["weights"]), int(told["units"]))
 
 
-def _gpu(settings: Settings) -> tuple[int, str]:
-    if not settings.device.startswith("cuda"):
-        return 0, ""
-    import torch
-
-    found = round(torch.cuda.max_memory_allocated() / 2**20)
-    torch.cuda.reset_peak_memory_stats()
-    return found, str(torch.cuda.get_device_name())
+def kernels_of(folder: Path, kind: str = FIT) -> tuple[str, ...]:
+    """Kernels without a deterministic version that a finished job used; none on a CPU."""
+    read_seal(folder, kind)
+    return tuple(json.loads((folder / FITTED_FILE).read_text(encoding="utf-8")).get(KERNELS, ()))

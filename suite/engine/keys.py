@@ -189,7 +189,9 @@ def libraries(*starts: str | Path) -> dict[str, str]:
 def settings_key(settings: Settings, root: Path) -> Key:
     """What models are handed, less the place of a weights file: its bytes count."""
     weights = {part: _weights_key(given, root) for part, given in settings.weights.items()}
+    promise = {"deterministic": settings.deterministic} if settings.device == "cuda" else {}
     return {
+        **promise,
         "profile": settings.profile,
         "seed": settings.seed,
         "device": settings.device,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from baselines.training.kernels import as_note
 from protocols.contract import WeightsRecord
 from protocols.findings import read_audit
 from protocols.manifest import KIND, Manifest
@@ -20,8 +21,8 @@ from protocols.sealed import is_sealed
 from protocols.task import Question
 from suite.engine import keys, store
 from suite.engine.ask import audited
-from suite.engine.embedding import features_of
-from suite.engine.fitting import FITTED_FILE, FitAnswer, FitItem, fit_job, read_fitted
+from suite.engine.embedding import features_of, kernels_of_embedding
+from suite.engine.fitting import FITTED_FILE, PRETRAINED, FitAnswer, FitItem, fit_job, kernels_of, read_fitted
 from suite.engine.inputs import Embedded, Place, run_inputs
 from suite.engine.locks import locked
 from suite.engine.questions import hashes_of, question_of, split_hash
@@ -185,11 +186,13 @@ def finish(run: Run, cell: Cell) -> None:
 
     def make(folder: Path) -> None:
         weights: tuple[WeightsRecord, ...] = ()
+        kernels: tuple[str, ...] = ()
         if not cell.reason:
             folders = {item.job: item.folder for item in cell.items}
             join(run, cell, folders, folder)
             weights = (*_encoder_weights(cell), *read_fitted(cell.items[0].folder).weights)
-        manifest(run, cell, weights).write(folder)
+            kernels = _kernels(cell)
+        manifest(run, cell, weights, kernels).write(folder)
 
     made(cell.answers, KIND, cell.of, make)
     forget_others(cell.answers)
@@ -220,7 +223,18 @@ def _encoder_weights(cell: Cell) -> tuple[WeightsRecord, ...]:
     return ()
 
 
-def manifest(run: Run, cell: Cell, weights: tuple[WeightsRecord, ...]) -> Manifest:
+def _kernels(cell: Cell) -> tuple[str, ...]:
+    """Kernels without a deterministic version that stand behind a cell: in its jobs, what they started from, and the
+    embeddings that they read."""
+    pretrained = {item.pretrained for item in cell.items if item.pretrained}
+    read = {folder for item in cell.items for _, sets, _ in item.features for _, folder in sets}
+    found = [kernels_of(item.folder) for item in cell.items]
+    found += [kernels_of(folder, PRETRAINED) for folder in pretrained]
+    found += [kernels_of_embedding(folder) for folder in read]
+    return tuple(sorted({kernel for one in found for kernel in one}))
+
+
+def manifest(run: Run, cell: Cell, weights: tuple[WeightsRecord, ...], kernels: tuple[str, ...] = ()) -> Manifest:
     settings = run.config.settings(*cell.entry.parts, seed=cell.seed)
     versions = keys.libraries("suite.engine.fitting", keys.start_of(run, cell.protocol), cell.entry.start)
     return Manifest(
@@ -237,6 +251,7 @@ def manifest(run: Run, cell: Cell, weights: tuple[WeightsRecord, ...]) -> Manife
         libraries=versions,
         weights=weights,
         skipped=cell.reason,
+        notes=(as_note(kernels),) if kernels else (),
     )
 
 

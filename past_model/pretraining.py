@@ -20,6 +20,7 @@ from past_model.model import CellBatch, Past
 from past_model.neighbours import local_graphs
 from past_model.settings import PastSettings, Variant
 from past_model.tokens import Tokens, cell_sequence
+from past_model.weights import CheckpointError
 
 CropReader = Callable[[NDArray[np.int64]], Tensor]
 Progress = Callable[[int, int, float], None]
@@ -83,13 +84,15 @@ def pretrain(
     image_is_pretrained: bool = False,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
+    most_steps: int = 0,
 ) -> list[float]:
-    """Train ``model`` in place and return every step's loss.
+    """Train ``model`` in place and return every step's loss; at most ``most_steps`` of them (0: all).
 
     Batches, augmentation and dropout are drawn from ``generator`` (on the CPU). Negatives are the other, uniformly
     random pairs of a batch, as in the released code. CUDA runs in bfloat16 autocast. With ``checkpoint``, the state
     is saved after each epoch and a run that finds it goes on from there to the same result (exact on the CPU).
-    Raises ValueError with fewer than two pairs and ArithmeticError when the loss is not finite.
+    Raises ValueError with fewer than two pairs, ArithmeticError when the loss is not finite, and
+    :class:`past_model.weights.CheckpointError` on a checkpoint that cannot be read.
     """
     if len(pairs) < 2:
         raise ValueError(f"{len(pairs)} pairs; a contrastive loss needs at least 2")
@@ -106,6 +109,9 @@ def pretrain(
         with seeded(dropout_seed, device):
             for i, rows in enumerate(order.reshape(per_epoch, batch)):
                 step = epoch * per_epoch + i
+                if most_steps and step >= most_steps:
+                    model.eval()
+                    return losses
                 _set_rate(optimiser, learning_rate(step + 1, per_epoch, settings))
                 loss = _step(model, pairs, rows, settings, optimiser, generator)
                 losses.append(loss)
@@ -187,7 +193,10 @@ def _resume(
 ) -> int:
     if path is None or not path.exists():
         return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zip, pickle and type errors: all say that this is no checkpoint of ours
+        raise CheckpointError(f"cannot be read ({type(error).__name__})") from error
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     generator.set_state(state["generator"])

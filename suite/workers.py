@@ -202,7 +202,7 @@ def _die_with_parent(lifeline: int, parent: int) -> None:
 
 
 def forget_peak_memory() -> None:
-    """Let :func:`peak_memory_mib` speak of what follows; where the system cannot (not Linux), it speaks of the whole."""
+    """Let :func:`peak_memory_mib` speak of what follows; where the system cannot (not Linux), it tells the whole."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from protocols.contract import Card, FloatArray, Inputs, Published, RowArray, Settings, TrainingData, WeightsRecord
+from protocols.contract import (
+    Card,
+    FloatArray,
+    Inputs,
+    Published,
+    RowArray,
+    ScheduleRecord,
+    Settings,
+    TrainingData,
+    WeightsRecord,
+)
 from protocols.errors import UserError, look_up
 from protocols.seeds import derive_seed, generator
 
@@ -70,6 +80,7 @@ class PAST:
         self._of_group = False
         self._ridge: Any = None
         self._records: tuple[WeightsRecord, ...] = ()
+        self._schedule: tuple[ScheduleRecord, ...] = ()
 
     def pretrain(self, data: TrainingData) -> None:
         """Learn the image encoder on the union of a fold group's training rows."""
@@ -93,7 +104,12 @@ class PAST:
     def weights(self) -> tuple[WeightsRecord, ...]:
         return self._records
 
+    def schedule(self) -> tuple[ScheduleRecord, ...]:
+        """Of the pre-training; none where the released weights stand in for it."""
+        return self._schedule
+
     def _learn(self, data: TrainingData) -> None:
+        from baselines.training.checkpoints import stage_file
         from baselines.training.torch_run import torch_run
         from past_model.pretraining import build, pretrain
         from past_model.settings import VARIANTS
@@ -115,8 +131,15 @@ class PAST:
             start = start_from_uni(model.image_encoder, data.settings)
             pairs = pairs_of(data, tokeniser, numbers)
             order = torch.Generator().manual_seed(seed)
+            given = (data.slide, data.xy_um, counts, genes, measured, numbers, variant, data.settings)
+            losses: list[float] = []
             if len(pairs) >= _FEWEST_PAIRS:
-                pretrain(model, pairs, numbers, generator=order, device=device, image_is_pretrained=start is not None)
+                losses = pretrain(
+                    model, pairs, numbers, generator=order, device=device, image_is_pretrained=start is not None,
+                    checkpoint=stage_file(data.workspace, self.card.name, *given),
+                    most_steps=data.settings.most_steps,
+                )  # fmt: skip
+            self._schedule += (_told(len(losses), len(pairs), numbers, data.settings.most_steps),)
             self._encoder = model.image_encoder.eval()
         self._records = (
             start or WeightsRecord(part="image encoder", source="random"),
@@ -147,6 +170,17 @@ def _numbers(settings: Settings) -> PastSettings:
     from past_model.settings import PROFILES
 
     return look_up(settings.profile, PROFILES, kind="profile", where="past")
+
+
+def _told(steps: int, pairs: int, numbers: PastSettings, most_steps: int) -> ScheduleRecord:
+    """Steps taken against the paper's epochs over the same pairs."""
+    from past_model.settings import FULL
+
+    per_epoch = max(pairs // min(numbers.batch_size, max(pairs, 1)), 1)
+    cap = numbers.epochs * per_epoch
+    cap = min(cap, most_steps) if most_steps else cap
+    rule = f"{FULL.epochs:g} epochs, {FULL.warmup_epochs:g} of them warm-up"
+    return ScheduleRecord("contrastive pre-training", "steps", steps, cap, rule, steps < FULL.epochs * per_epoch)
 
 
 def pairs_of(data: TrainingData, tokeniser: RankTokeniser, numbers: PastSettings) -> Pairs:

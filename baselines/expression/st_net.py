@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from protocols.contract import Card, FloatArray, Inputs, Published, TrainingData, WeightsRecord
+from protocols.contract import Card, FloatArray, Inputs, Published, ScheduleRecord, TrainingData, WeightsRecord
 from protocols.errors import look_up
 
 if TYPE_CHECKING:
@@ -70,6 +70,9 @@ class STNet:
         record = self._network.record if self._network else None
         return (record,) if record else ()
 
+    def schedule(self) -> tuple[ScheduleRecord, ...]:
+        return self._network.schedule if self._network else ()
+
     def _targets(self, data: TrainingData) -> FloatArray:
         """What the network learns, ``(n, genes)`` with NaN holes; a named variant learns something else."""
         return data.targets
@@ -82,8 +85,11 @@ class STNet:
     def _new(data: TrainingData) -> FineTuned:
         from baselines.training.finetuning import FineTuned, FineTuning
 
+        rule = "50 epochs a fold, from ImageNet weights"
         recipes = {
             "full": FineTuning(
+                rule=rule,
+                rule_epochs=50,
                 pretrain_epochs=0,
                 pretrain_max_steps=12,  # no step is taken; the crops give the channel statistics
                 fit_epochs=50,
@@ -92,6 +98,8 @@ class STNet:
                 normalisation_rows=12 * 32,
             ),
             "mini": FineTuning(
+                rule=rule,
+                rule_epochs=50,
                 pretrain_epochs=1_000,
                 pretrain_max_steps=50,
                 fit_epochs=1,

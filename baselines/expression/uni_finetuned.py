@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from protocols.contract import Card, FloatArray, Inputs, TrainingData, WeightsRecord
+from protocols.contract import Card, FloatArray, Inputs, ScheduleRecord, TrainingData, WeightsRecord
 from protocols.errors import look_up
 
 if TYPE_CHECKING:
@@ -41,15 +41,27 @@ class UNIFinetuned:
         record = self._network.record if self._network else None
         return (record,) if record else ()
 
+    def schedule(self) -> tuple[ScheduleRecord, ...]:
+        return self._network.schedule if self._network else ()
+
     @staticmethod
     def _new(data: TrainingData) -> FineTuned:
         from baselines.training.finetuning import FineTuned, FineTuning
 
+        rule = "5 epochs a fold (ours: no recipe is published for this use)"
         recipes = {
             "full": FineTuning(
-                pretrain_epochs=0, pretrain_max_steps=0, fit_epochs=5, fit_max_steps=5_000, learning_rate=1e-4
+                rule=rule,
+                rule_epochs=5,
+                pretrain_epochs=0,
+                pretrain_max_steps=0,
+                fit_epochs=5,
+                fit_max_steps=5_000,
+                learning_rate=1e-4,
             ),
             "mini": FineTuning(
+                rule=rule,
+                rule_epochs=5,
                 pretrain_epochs=100,
                 pretrain_max_steps=40,
                 fit_epochs=1,

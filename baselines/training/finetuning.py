@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,11 +22,19 @@ from baselines.encoders.embedding import central, to_input
 from baselines.encoders.entries import encoder_spec
 from baselines.encoders.spec import EncoderSize, Triple
 from baselines.encoders.weights import load_encoder
+from baselines.training.checkpoints import found, keep, random_state, restore_random_state, stage_file
 from baselines.training.torch_run import torch_run
-from protocols.contract import CropArray, FloatArray, Inputs, RowArray, Settings, WeightsRecord
+from protocols.contract import (
+    CropArray,
+    FloatArray,
+    Inputs,
+    RowArray,
+    ScheduleRecord,
+    Settings,
+    TrainingData,
+    WeightsRecord,
+)
 from protocols.seeds import derive_seed, generator
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,8 +46,12 @@ class FineTuning:
     ``normalisation_rows``: crops from which channel mean and SD are estimated (0: the encoder table's constants).
     ``clip_norm``: the gradient's largest norm (infinite: not clipped, as published).
     ``views``: how many of the eight dihedral views a prediction averages.
+    ``rule``: what ends a fold's training by the method's own account, ``rule_epochs`` of it; fewer are a cut schedule.
+    ``save_every``: steps between two checkpoints.
     """
 
+    rule: str
+    rule_epochs: int
     pretrain_epochs: int
     pretrain_max_steps: int
     fit_epochs: int
@@ -51,6 +64,7 @@ class FineTuning:
     views: int = 8
     normalisation_rows: int = 0
     rows_in_memory: int = 100_000
+    save_every: int = 500
 
 
 class Regressor(nn.Module):
@@ -85,7 +99,7 @@ class FineTuned:
     """One network over its life: started, trained on a group's rows, adjusted to a fold, asked.
 
     Targets are any float ``(n, genes)`` with NaN where unmeasured. A fold's adjustment works on a copy, so folds do
-    not see each other.
+    not see each other. With a workspace, a training that was killed goes on from its last checkpoint to the same bytes.
     """
 
     def __init__(self, encoder: str, recipe: FineTuning, settings: Settings) -> None:
@@ -94,10 +108,14 @@ class FineTuned:
         self.size = self.spec.size(settings.profile)
         self.normalisation: tuple[Triple, Triple] = self.spec.normalisation
         self.record: WeightsRecord | None = None
+        self.schedule: tuple[ScheduleRecord, ...] = ()
+        self.resumed_from = 0
+        self._before = 0
+        self._started_on: tuple[object, ...] = ()
         self._start: Regressor | None = None
         self._fitted: Regressor | None = None
 
-    def pretrain(self, data: Inputs, targets: FloatArray) -> None:
+    def pretrain(self, data: TrainingData, targets: FloatArray) -> None:
         """Start from the table's weights (or at random) and train on the group's rows."""
         with torch_run(self.settings):
             encoder, self.record = load_encoder(self.name, self.settings)
@@ -107,10 +125,13 @@ class FineTuned:
         if self.recipe.normalisation_rows:
             self.normalisation = channel_statistics(crops[: self.recipe.normalisation_rows])
         network.ask_for(data.genes, gene_means(targets))
-        self._train(network, crops, targets[rows], self.recipe.pretrain_epochs, self.recipe.pretrain_max_steps)
+        epochs, steps = self.recipe.pretrain_epochs, self.recipe.pretrain_max_steps
+        self._started_on = (data.slide, data.xy_um, targets)
+        path = self._stage(data, "start")
+        self._before = self._train(network, crops, targets[rows], epochs, steps, path)
         self._start = network
 
-    def fit(self, data: Inputs, targets: FloatArray) -> None:
+    def fit(self, data: TrainingData, targets: FloatArray) -> None:
         """Adjust a copy to a fold; without ``pretrain`` the fold's own rows stand in for the group's."""
         if self._start is None:
             self.pretrain(data, targets)
@@ -119,7 +140,9 @@ class FineTuned:
         rows = self._chosen_rows(len(data), self.recipe.fit_max_steps)
         if len(rows):
             crops = crops_at(data, rows, self.size)
-            self._train(network, crops, targets[rows], self.recipe.fit_epochs, self.recipe.fit_max_steps)
+            path = self._stage(data, "fold", data.slide, data.xy_um, targets)
+            taken = self._train(network, crops, targets[rows], self.recipe.fit_epochs, self.recipe.fit_max_steps, path)
+            self.schedule += (self._told(taken, len(rows), len(data)),)
         self._fitted = network
 
     def predict(self, data: Inputs) -> FloatArray:
@@ -139,30 +162,107 @@ class FineTuned:
         count = min(n, self.recipe.rows_in_memory, max_steps * self.recipe.batch)
         return np.sort(generator(self.settings.seed, "fine-tuning rows", n).permutation(n)[:count])
 
-    def _train(self, network: Regressor, crops: CropArray, targets: FloatArray, epochs: int, max_steps: int) -> None:
-        recipe = self.recipe
+    def _train(
+        self,
+        network: Regressor,
+        crops: CropArray,
+        targets: FloatArray,
+        epochs: int,
+        max_steps: int,
+        path: Path | None = None,
+    ) -> int:
+        """Train in place; returns the steps of the whole training, those of an earlier process among them."""
+        recipe, most = self.recipe, self.settings.most_steps
         seed = derive_seed(self.settings.seed, "fine-tuning", self.name)
         with torch_run(self.settings) as device:
             torch.manual_seed(seed)
-            order = torch.Generator().manual_seed(seed)
+            deck = _Deck(len(crops), recipe.batch, torch.Generator().manual_seed(seed))
+            total = min(max_steps, epochs * deck.per_epoch, most or max_steps)
             network.to(device).train()
             optimiser = torch.optim.SGD(
                 network.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
             )
             goal = torch.from_numpy(targets)
-            left = max_steps
-            for _ in range(epochs):
-                for at in _batches(len(crops), recipe.batch, order)[:left]:
-                    left -= 1
-                    x = augmented(to_input(crops[at.numpy()], self.size.pixels, self.normalisation, device), order)
-                    with _autocast(device):
-                        predicted = network(x)
-                    optimiser.zero_grad()
-                    loss = squared_error(predicted.float(), goal[at].to(device))
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
-                    optimiser.step()
+            self.resumed_from = _resume(path, network, optimiser, deck, device)
+            for step in range(self.resumed_from, total):
+                at = deck.deal()
+                x = augmented(to_input(crops[at.numpy()], self.size.pixels, self.normalisation, device), deck.order)
+                with _autocast(device):
+                    predicted = network(x)
+                optimiser.zero_grad()
+                loss = squared_error(predicted.float(), goal[at].to(device))
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
+                optimiser.step()
+                if step + 1 == total or (step + 1) % recipe.save_every == 0:
+                    _save(path, step + 1, network, optimiser, deck, device)
             network.eval()
+        return total
+
+    def _stage(self, data: TrainingData, stage: str, *parts: object) -> Path | None:
+        """The checkpoint of a stage that starts from the same weights, on the same rows, with the same numbers."""
+        given = (self.name, data.genes, self.recipe, self.settings, *self._started_on, *parts)
+        return stage_file(data.workspace, f"{self.name}-{stage}", *given)
+
+    def _told(self, taken: int, rows: int, n: int) -> ScheduleRecord:
+        """Of a fold: steps, those of its group before it among them, against the method's own rule on all of its rows."""
+        recipe, most = self.recipe, self.settings.most_steps
+        owed = recipe.rule_epochs * max(n // recipe.batch, 1)
+        before = recipe.pretrain_max_steps if recipe.pretrain_epochs else 0
+        cap = sum(min(steps, most or steps) for steps in (before, recipe.fit_max_steps))
+        taken += self._before
+        return ScheduleRecord("network, tuned end to end", "steps", taken, cap, recipe.rule, taken < owed or rows < n)
+
+
+class _Deck:
+    """Batches of one random pass after another. A last batch of one is left out: batch normalisation needs two."""
+
+    def __init__(self, n: int, size: int, order: torch.Generator) -> None:
+        self.n, self.size, self.order = n, size, order
+        self.per_epoch = n // size + (n % size > 1)
+        self.shuffled, self.place = torch.zeros(0, dtype=torch.int64), self.per_epoch
+
+    def deal(self) -> Tensor:
+        if self.place == self.per_epoch:
+            self.shuffled, self.place = torch.randperm(self.n, generator=self.order), 0
+        start = self.place * self.size
+        self.place += 1
+        return self.shuffled[start : start + self.size]
+
+
+def _save(
+    path: Path | None,
+    step: int,
+    network: Regressor,
+    optimiser: torch.optim.Optimizer,
+    deck: _Deck,
+    device: torch.device,
+) -> None:
+    state = {
+        "step": step,
+        "network": network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "shuffled": deck.shuffled,
+        "place": deck.place,
+        "order": deck.order.get_state(),
+        **random_state(device),
+    }
+    keep(path, state)
+
+
+def _resume(
+    path: Path | None, network: Regressor, optimiser: torch.optim.Optimizer, deck: _Deck, device: torch.device
+) -> int:
+    """Take up what an earlier process left; the step at which it was, or 0."""
+    state = found(path)
+    if state is None:
+        return 0
+    network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    deck.shuffled, deck.place = state["shuffled"], int(state["place"])
+    deck.order.set_state(state["order"])
+    restore_random_state(state, device)
+    return int(state["step"])
 
 
 def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
@@ -220,12 +320,6 @@ def _resized(crops: CropArray, pixels: int) -> CropArray:
     small = functional.interpolate(image, size=(pixels, pixels), mode="bicubic", antialias=True, align_corners=False)
     whole: CropArray = small.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
     return whole
-
-
-def _batches(n: int, size: int, order: torch.Generator) -> list[Tensor]:
-    """A random pass over ``n`` rows in batches; a last batch of one is left out (batch normalisation needs two)."""
-    shuffled = torch.randperm(n, generator=order)
-    return [part for part in torch.split(shuffled, size) if len(part) > 1]
 
 
 def _autocast(device: torch.device) -> torch.autocast:

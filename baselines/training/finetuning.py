@@ -205,7 +205,7 @@ class FineTuned:
         return stage_file(data.workspace, f"{self.name}-{stage}", *given)
 
     def _told(self, taken: int, rows: int, n: int) -> ScheduleRecord:
-        """Of a fold: steps, those of its group before it among them, against the method's own rule on all of its rows."""
+        """Of a fold: steps, those of its group among them, against the method's own rule on all of its rows."""
         recipe, most = self.recipe, self.settings.most_steps
         owed = recipe.rule_epochs * max(n // recipe.batch, 1)
         before = recipe.pretrain_max_steps if recipe.pretrain_epochs else 0

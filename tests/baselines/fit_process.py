@@ -25,11 +25,11 @@ ANSWER = "answer.npy"
 
 
 def fitted(name: str, workspace: Path | None) -> np.ndarray:
-    """The answer of a model that trains in pieces: checkpoints every 8 steps, or PAST's epochs of 4."""
-    data = replace(toy_training(n=160, genes=6, settings=Settings(threads=1)), workspace=workspace)
+    """The answer of a model that trains in pieces: checkpoints every 4 steps, PAST's after each of 4 epochs."""
+    data = replace(toy_training(n=72, genes=6, settings=Settings(threads=1)), workspace=workspace)
     model: Any = load_model_class(name, {}, Path())()
     model.pretrain(data)
-    for rows in (np.arange(0, 160, 2), np.arange(1, 160, 2)):  # two folds of one group share their job's workspace
+    for rows in (np.arange(0, 72, 2), np.arange(1, 72, 2)):  # two folds of one group share their job's workspace
         model.fit(_taken(data, rows))
     answer: np.ndarray = model.predict(inputs_of(data))
     return answer
@@ -43,7 +43,8 @@ def shortened() -> None:
     recipe = finetuning.FineTuning.__init__
 
     def brief(self: Any, *args: Any, **given: Any) -> None:
-        recipe(self, *args, **given | {"save_every": 8, "pretrain_max_steps": 20, "batch": 32, "fit_epochs": 4})
+        steps = {"pretrain_max_steps": 8, "fit_max_steps": 6, "fit_epochs": 4}
+        recipe(self, *args, **given | steps | {"save_every": 4, "batch": 12})
 
     finetuning.FineTuning.__init__ = brief  # type: ignore[method-assign]
 
@@ -75,4 +76,4 @@ if __name__ == "__main__":
     if int(sys.argv[3]):
         kill_after(int(sys.argv[3]))
     place = Path(sys.argv[2])
-    np.save(place / ANSWER, fitted(sys.argv[1], place if sys.argv[3] != "-1" else None))
+    np.save(place / ANSWER, fitted(sys.argv[1], place))

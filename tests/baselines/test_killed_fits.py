@@ -21,8 +21,8 @@ from protocols.expression.toy import toy_training
 from tests.baselines import fit_process
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLED_AT = {"st_net": (13, 22), "past": (13,)}
-"""Steps after which a process is killed: in the group's training, in a fold's."""
+KILLED_AT = {"st_net": 13, "past": 5}
+"""Steps after which a process is killed: in the first fold, with its group's training behind it; in the third epoch."""
 
 
 def killed(name: str, workspace: Path, steps: int) -> None:
@@ -45,15 +45,14 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KILLED_AT)
 @pytest.mark.usefixtures("brief")
-def test_a_fit_that_was_killed_ends_in_the_same_bytes(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_fit_that_was_killed_ends_in_the_same_bytes(name: str, tmp_path: Path) -> None:
     whole = fit_process.fitted(name, None)
-    for steps in KILLED_AT[name]:
-        killed(name, tmp_path, steps)
-        assert list(tmp_path.glob("*.pt")), "it was killed before its first checkpoint"
-    left = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.pt")}
+    killed(name, tmp_path, KILLED_AT[name])
+    left = set(tmp_path.glob("*.pt"))
+    assert len(left) == (2 if name == "st_net" else 1)
     assert fit_process.fitted(name, tmp_path).tobytes() == whole.tobytes()
+    assert left < set(tmp_path.glob("*.pt")) or name == "past"
     assert not list(tmp_path.glob("*.part"))
-    assert set(left) <= set(tmp_path.glob("*.pt"))
 
 
 @pytest.mark.usefixtures("brief")
@@ -65,7 +64,7 @@ def test_a_training_goes_on_from_where_it_was_and_a_finished_one_is_not_repeated
     assert first._network.resumed_from == 0
     again.pretrain(data)
     assert again._network is not None
-    assert again._network.resumed_from == 20
+    assert again._network.resumed_from == 8
 
 
 def test_a_stage_is_known_by_all_that_it_starts_from(tmp_path: Path) -> None:

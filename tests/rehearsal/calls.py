@@ -7,11 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
 
 from tests.rehearsal import rules
 from tests.rehearsal.ledger import LEDGER, Refused, line
-from tests.rehearsal.tensors import CPU, GPU, OnGpu, each_sent, fetched, names_gpu, sent, tensors_in
+from tests.rehearsal.tensors import CPU, GPU, OnGpu, each_sent, fetched, mapped, names_gpu, sent, tensors_in
 
 Arguments = tuple[Any, ...]
 Options = dict[str, Any]
@@ -41,10 +40,10 @@ def judged(func: Any, args: Arguments, kwargs: Options) -> Any:
     if generator is not None and generator.device.type == "cpu":
         raise Refused(f"{name} on cuda:0 with a generator on the cpu")
     _counted(name, args, kwargs, on_gpu)
-    found = plainly(func, *tree_map(_here, (args, kwargs)))
+    found = plainly(func, *mapped(_here, (args, kwargs)))
     if on_gpu and wanted is not None and not names_gpu(wanted):
         LEDGER.to_cpu[line()] += 1
-        return tree_map(lambda x: fetched(x).clone() if isinstance(x, Tensor) else x, found)
+        return fetched(found).clone()
     if not on_gpu and name in ("to", "cuda"):
         LEDGER.to_gpu[line()] += 1
         return sent(found.clone())

@@ -13,6 +13,7 @@ from io import StringIO
 from typing import Any
 
 from baselines.training.kernels import kernels_heard
+from protocols.registry import task_modules
 from tests.rehearsal import ledger, models, planted
 from tests.rehearsal.install import install
 
@@ -35,6 +36,8 @@ def watched(work: Callable[[], Any]) -> dict[str, Any]:
 def main() -> None:
     warnings.simplefilter("error")
     install()
+    for task in task_modules():
+        models.small_toys(task)
     groups = models.groups()
     found: dict[str, Any] = {
         "groups": groups,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map
 
 GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
 
@@ -31,17 +31,43 @@ def fetched(x: Tensor) -> Tensor:
     return x.as_subclass(Tensor) if isinstance(x, OnGpu) else x
 
 
+def mapped(change: Callable[[Any], Any], tree: Any) -> Any:
+    """Lists, tuples and dicts with each of their leaves changed; the same object where none is."""
+    kind = type(tree)
+    if kind is list or kind is tuple:
+        found = [mapped(change, one) for one in tree]
+        same = all(a is b for a, b in zip(found, tree, strict=True))
+        return tree if same else kind(found)
+    if isinstance(tree, dict):
+        for key in tree:
+            tree_of = mapped(change, tree[key])
+            if tree_of is not tree[key]:
+                return type(tree)((name, mapped(change, one)) for name, one in tree.items())
+        return tree
+    if isinstance(tree, tuple):  # what torch calls a structure: max, sort
+        return kind([mapped(change, one) for one in tree])
+    return change(tree)
+
+
 def each_sent(found: Any) -> Any:
-    return tree_map(lambda x: sent(x) if isinstance(x, Tensor) else x, found)
+    return mapped(lambda x: sent(x) if isinstance(x, Tensor) else x, found)
 
 
 def each_fetched(found: Any) -> Any:
-    return tree_map(lambda x: fetched(x) if isinstance(x, Tensor) else x, found)
+    return mapped(lambda x: fetched(x) if isinstance(x, Tensor) else x, found)
 
 
 def tensors_in(*trees: Any) -> list[Tensor]:
     """In order; lists, tuples and dicts are looked into."""
-    return [leaf for leaf in tree_flatten(trees)[0] if isinstance(leaf, Tensor)]
+    found: list[Tensor] = []
+    for tree in trees:
+        if isinstance(tree, Tensor):
+            found.append(tree)
+        elif isinstance(tree, list | tuple):
+            found += tensors_in(*tree)
+        elif isinstance(tree, dict):
+            found += tensors_in(*tree.values())
+    return found
 
 
 def names_gpu(device: Any) -> bool:

@@ -21,7 +21,7 @@ from reports.leaderboard import Leaderboard, build_leaderboards, placed
 from reports.markdown import markdown
 from reports.page import page
 from reports.schedule import describe_training
-from reports.terminal import print_leaderboards
+from reports.terminal import _print_board
 from tests.reports.synthetic import COHORT, PUBLISHED, record
 
 RULE = "200 epochs, patience 20"
@@ -47,7 +47,8 @@ def boards(**changes: Any) -> list[Leaderboard]:
     (schedule(140, 90, cut=False), ""),
     (schedule(11, 9, 10), SAID),
     (schedule(1100), f"schedule cut: 1,100 epochs; its own rule: {RULE}"),
-    ([*schedule(200, cut=False, part="trunk"), *schedule(11)], f"schedule cut: network: 11 epochs; its own rule: {RULE}"),
+    ([*schedule(200, cut=False, part="trunk"), *schedule(11)],
+     f"schedule cut: network: 11 epochs; its own rule: {RULE}"),
     ([*schedule(12, part="trunk", rule="a"), *schedule(11, rule="b")],
      "schedule cut: trunk: 12 epochs; its own rule: a, network: 11 epochs; its own rule: b"),
 ])  # fmt: skip
@@ -72,7 +73,7 @@ def test_training_seeds_of_one_row_are_taken_together() -> None:
 def test_every_form_says_it_of_that_row_alone() -> None:
     found = boards()
     console = Console(width=200, record=True, file=io.StringIO())
-    print_leaderboards_of(found, console)
+    _print_board(console, found[0], ())
     lines = {
         "markdown": markdown(found, ()).splitlines(),
         "latex": latex(found, ()).splitlines(),
@@ -87,18 +88,10 @@ def test_every_form_says_it_of_that_row_alone() -> None:
     assert html.count(f'<span class="badge">schedule cut</span> 9 to 11 epochs; its own rule: {RULE}') == 1
     assert f'<abbr class="cut" title="{SAID}">cut</abbr>' in html
     assert "<dt>Trained: network</dt><dd>90 to 140 epochs" in html
-    assert [line[-11:] == "schedule cut"[-11:] for line in placed(found[0], record(model="short")).splitlines()] == [
-        "short" in line for line in placed(found[0], record(model="short")).splitlines()
-    ]
+    standing = placed(found[0], record(model="short")).splitlines()
+    assert [line.endswith("schedule cut") for line in standing] == ["short" in line for line in standing]
     told = {row["model"]: row for row in csv.DictReader(io.StringIO(boards_csv(found)))}
     assert [told[name]["schedule_cut"] for name in ("short", "whole")] == ["True", "False"]
-
-
-def print_leaderboards_of(found: list[Leaderboard], console: Console) -> None:
-    from reports.terminal import _print_board
-
-    for board in found:
-        _print_board(console, board, ())
 
 
 def test_a_board_without_a_cut_row_has_no_word_of_it() -> None:

@@ -243,6 +243,8 @@ class Task:
       rows by the column ``cohort``.
     - ``units(question) -> Iterator[DataFrame]``; ``targets(question) -> DataFrame | None``.
     - ``checks(model_class, name, settings) -> list[(name, callable)]``; ``template() -> str``; ``notices(records)``.
+    - ``learning(model_class, settings, units) -> Learned``: what a model makes of a planted signal, fitted on so many
+      made-up units (default: the task's own number).
     """
 
     name: str
@@ -277,6 +279,7 @@ class Task:
     score_control: Part | None = None
     average: Part | None = None
     targets: Part | None = None
+    learning: Part | None = None
     notices: Part | None = None
     boards_in: Part | None = None
     columns: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ TASK = Task(
     units=Part("protocols.bulk.units:units"),
     targets=Part("protocols.bulk.units:targets"),
     checks=Part("protocols.bulk.checks:checks"),
+    learning=Part("protocols.bulk.learning:learned"),
     template=Part("protocols.bulk.template:template"),
     notices=Part("protocols.bulk.notices:notices"),
     names=("slide", "patient", "section"),

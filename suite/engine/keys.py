@@ -6,6 +6,7 @@ adds. Nothing is listed by hand: sources come from :mod:`suite.engine.closure`, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def of_embedding(run: Run, task: Task, encoder: str, crop_set: str, seed: int) -
     return {
         "encoder": encoder,
         "set": crop_set,
-        **settings_key(settings, run.root),
+        **settings_key(replace(settings, most_steps=0), run.root),  # nothing is trained
         "code": code("suite.engine.embedding", *_modules(task, "crops", "open_store"), *_built_by(settings, run.root)),
     }
 

@@ -1,0 +1,33 @@
+"""The learning gate of cells: half of the genes follow the redness of the crop and one feature of the embedding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protocols.contract import Pretrains, Settings
+from protocols.expression.toy import inputs_of, toy_training
+from protocols.learning import Learned, mean_r
+from protocols.task import Fitted
+
+CELLS = 1200
+
+
+def learned(model_class: type[Any], settings: Settings, units: int = CELLS) -> Learned:
+    """Fit on ``units`` made-up cells, ask about half as many new ones."""
+    train = toy_training(units, seed=0, settings=settings)
+    test = toy_training(max(units // 2, 4), seed=1, settings=settings, holes=False)
+    model: Any = model_class()
+    if isinstance(model, Pretrains):
+        model.pretrain(train)
+    model.fit(train)
+    asked = inputs_of(test)
+    planted = slice(0, len(test.genes) // 2)
+    truth = test.targets[:, planted]
+    return Learned(
+        signal="half of the genes follow the redness of the crop, which one feature of the embedding is",
+        measure="mean r of those genes, new cells",
+        recovered=mean_r(model.predict(asked)[:, planted], truth),
+        nothing=0.0,
+        best=mean_r(asked.oracle()[:, planted], truth),
+        schedule=Fitted.of(model, 0).schedule,
+    )

@@ -11,9 +11,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.contract import ScheduleRecord
+from protocols.contract import FloatArray, ScheduleRecord
 
 Numbers = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Plant:
+    """How much is made up, 0 being the toy's own: ``units`` to learn on, ``width`` of the frozen embedding, ``pixels``
+    of an image. A smoke test of published sizes takes theirs."""
+
+    units: int = 0
+    width: int = 0
+    pixels: int = 0
+
+    def widened(self, features: FloatArray) -> FloatArray:
+        """Features ``(…, d)`` as ``(…, width)``: the same numbers again and again, and no other."""
+        return features[..., np.arange(self.width) % features.shape[-1]] if self.width else features
+
+
+USUAL = Plant()
 
 
 @dataclass(frozen=True)

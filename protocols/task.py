@@ -243,8 +243,8 @@ class Task:
       rows by the column ``cohort``.
     - ``units(question) -> Iterator[DataFrame]``; ``targets(question) -> DataFrame | None``.
     - ``checks(model_class, name, settings) -> list[(name, callable)]``; ``template() -> str``; ``notices(records)``.
-    - ``learning(model_class, settings, units) -> Learned``: what a model makes of a planted signal, fitted on so many
-      made-up units (default: the task's own number).
+    - ``learning(model_class, settings, plant) -> Learned``: what a model makes of a signal planted in made-up units
+      (:mod:`protocols.learning`).
     """
 
     name: str

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from protocols.contract import Pretrains, Settings
 from protocols.expression.toy import inputs_of, toy_training
-from protocols.learning import Learned, mean_r
+from protocols.expression.views import TrainingView
+from protocols.learning import USUAL, Learned, Plant, mean_r
 from protocols.task import Fitted
 
-CELLS = 1200
+CELLS, PIXELS = 1200, 64
 
 
-def learned(model_class: type[Any], settings: Settings, units: int = CELLS) -> Learned:
-    """Fit on ``units`` made-up cells, ask about half as many new ones."""
-    train = toy_training(units, seed=0, settings=settings)
-    test = toy_training(max(units // 2, 4), seed=1, settings=settings, holes=False)
+def learned(model_class: type[Any], settings: Settings, plant: Plant = USUAL) -> Learned:
+    """Fit on made-up cells, ask about new ones."""
+    units = plant.units or CELLS
+    train = _cells(plant, units, seed=0, settings=settings)
+    test = _cells(plant, max(units // 2, 4), seed=1, settings=settings, holes=False)
     model: Any = model_class()
     if isinstance(model, Pretrains):
         model.pretrain(train)
@@ -31,3 +34,9 @@ def learned(model_class: type[Any], settings: Settings, units: int = CELLS) -> L
         best=mean_r(asked.oracle()[:, planted], truth),
         schedule=Fitted.of(model, 0).schedule,
     )
+
+
+def _cells(plant: Plant, units: int, **told: Any) -> TrainingView:
+    made = toy_training(units, pixels=plant.pixels or PIXELS, **told)
+    read = made.embedding_reader
+    return made if read is None else replace(made, embedding_reader=lambda rows: plant.widened(read(rows)))

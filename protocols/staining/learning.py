@@ -10,19 +10,23 @@ from typing import Any
 import numpy as np
 
 from protocols.contract import Settings
-from protocols.learning import Learned
+from protocols.learning import USUAL, Learned, Plant
 from protocols.staining.toy import inputs_of, mean_image, toy_patches
+from protocols.staining.views import PatchTrainingView
 from protocols.task import Fitted
 
 PATIENTS = 8
 NEW = 8
-"""Patches that are asked about."""
+"""Patches that are asked about, at most."""
+EACH = 3
+PIXELS = 64
 
 
-def learned(model_class: type[Any], settings: Settings, units: int = PATIENTS) -> Learned:
-    """Fit on patches of ``units`` made-up patients, draw those of new ones."""
-    train = toy_patches(units, seed=0, settings=settings)
-    test = toy_patches(max(min(NEW, units) // 2, 1), 2, seed=1, settings=settings)
+def learned(model_class: type[Any], settings: Settings, plant: Plant = USUAL) -> Learned:
+    """Fit on patches of made-up patients, draw those of new ones."""
+    units = plant.units or PATIENTS
+    train = _patches(plant, units, EACH, seed=0, settings=settings)
+    test = _patches(plant, max(min(NEW, units) // 2, 1), 1 if plant.units else 2, seed=1, settings=settings)
     model: Any = model_class()
     with TemporaryDirectory() as folder:
         model.fit(replace(train, workspace=Path(folder)))
@@ -38,3 +42,9 @@ def learned(model_class: type[Any], settings: Settings, units: int = PATIENTS) -
         best=1.0,
         schedule=Fitted.of(model, 0).schedule,
     )
+
+
+def _patches(plant: Plant, patients: int, each: int, **told: Any) -> PatchTrainingView:
+    made = toy_patches(patients, each, pixels=plant.pixels or PIXELS, **told)
+    read = made.embedding_reader
+    return made if read is None else replace(made, embedding_reader=lambda rows: plant.widened(read(rows)))

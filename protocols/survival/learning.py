@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from protocols.contract import Card, FloatArray, Settings
-from protocols.learning import Learned
+from protocols.learning import USUAL, Learned, Plant
 from protocols.metrics.concordance import harrell
 from protocols.survival.toy import inputs_of, toy_survival
+from protocols.survival.views import SurvivalTrainingView
 from protocols.task import Fitted
 
 PATIENTS = 240
 NOTHING = 0.5
+FEWEST = 24
 
 
-def learned(model_class: type[Any], settings: Settings, units: int = PATIENTS) -> Learned:
-    """Fit on ``units`` made-up patients, ask about as many new ones."""
-    train = toy_survival(units, seed=0, settings=settings)
-    test = toy_survival(max(units, 24), seed=1, settings=settings)
+def learned(model_class: type[Any], settings: Settings, plant: Plant = USUAL) -> Learned:
+    """Fit on made-up patients, ask about as many new ones."""
+    units = plant.units or PATIENTS
+    train = _widened(plant, toy_survival(units, seed=0, settings=settings))
+    test = _widened(plant, toy_survival(max(units, FEWEST), seed=1, settings=settings))
     model: Any = model_class()
     model.fit(train)
     asked = inputs_of(test)
@@ -47,3 +51,11 @@ def _readable(card: Card, asked: Any) -> tuple[str, FloatArray]:
 def _c(test: Any, risk: Any) -> float:
     value = harrell(test.time.astype(np.float64), test.event, np.asarray(risk, dtype=np.float64)).value
     return math.nan if value is None else value
+
+
+def _widened(plant: Plant, view: SurvivalTrainingView) -> SurvivalTrainingView:
+    """The patients with bags as wide as an encoder's."""
+    read = view.bag_reader
+    if not plant.width or read is None:
+        return view
+    return replace(view, bag_dim=plant.width, bag_reader=lambda patient: plant.widened(read(patient)))

@@ -14,7 +14,7 @@ from typing import Any
 
 from protocols.contract import Card, Settings
 from protocols.errors import UserError
-from protocols.learning import Learned
+from protocols.learning import USUAL, Learned, Plant
 from protocols.registry import load_task
 
 LEAST_SHARE = 0.5
@@ -44,6 +44,10 @@ class Watched:
     @property
     def tensors(self) -> int:
         return len(self._before)
+
+    @property
+    def parameters(self) -> int:
+        return sum(one.numel() for one, _ in self._before.values())
 
     def before_step(self, optimiser: Any, _args: Any, _options: Any) -> None:
         if id(optimiser) not in self._steps:
@@ -88,7 +92,8 @@ def watched() -> Iterator[Watched]:
 
 @dataclass(frozen=True)
 class Gate:
-    """One model's verdict. ``problem`` is empty where it recovered the signal and every tensor moved."""
+    """One model's verdict. ``problem`` is empty where it recovered the signal and every tensor moved. ``still`` of
+    ``tensors`` did not; they hold ``parameters`` together."""
 
     model: str
     task: str
@@ -96,10 +101,12 @@ class Gate:
     updates: int
     still: int
     tensors: int
+    parameters: int
+    losses: tuple[float, ...]
     problem: str
 
 
-def gate(model_class: type[Any], settings: Settings, units: int | None = None) -> Gate:
+def gate(model_class: type[Any], settings: Settings, plant: Plant = USUAL) -> Gate:
     """Train a model on its task's planted signal and judge it. What it raises is a failure like any other."""
     card: Card = model_class.card
     learning = load_task(card.task).learning
@@ -111,12 +118,15 @@ def gate(model_class: type[Any], settings: Settings, units: int | None = None) -
     problem = ""
     with watched() as seen:
         try:
-            found = learning(model_class, settings, *(() if units is None else (units,)))
+            found = learning(model_class, settings, plant)
         except (UserError, ArithmeticError, ValueError, RuntimeError) as error:
             problem = f"{type(error).__name__}: {str(error).splitlines()[0]}"
     if found is not None:
         problem = _problem(found, seen)
-    return Gate(card.name, card.task, found, seen.updates, len(seen.still), seen.tensors, problem)
+    return Gate(
+        card.name, card.task, found, seen.updates, len(seen.still), seen.tensors, seen.parameters,
+        tuple(seen.losses), problem,
+    )  # fmt: skip
 
 
 def _problem(found: Learned, seen: Watched) -> str:

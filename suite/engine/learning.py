@@ -17,8 +17,8 @@ from protocols.errors import UserError
 from protocols.learning import USUAL, Learned, Plant
 from protocols.registry import load_task
 
-LEAST_SHARE = 0.5
-"""Of what the planted truth itself reaches: a model that learns gets far more, one that does not nothing."""
+LEAST_SHARE = 0.75
+"""Of the way from an answer without insight to the planted truth itself: a model that learns goes nearly all of it."""
 
 
 @dataclass

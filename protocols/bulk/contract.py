@@ -9,6 +9,7 @@ tiles (``windows`` is True), which is how a model trained on slides is asked for
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -91,6 +92,11 @@ class SlideTraining(SlideInputs, Protocol):
 
         A model without anything to stop may fit on them, too.
         """
+        ...
+
+    @property
+    def workspace(self) -> Path | None:
+        """A folder of this fit alone that survives a kill: a checkpoint left there is found again. None: nowhere."""
         ...
 
 

@@ -141,7 +141,7 @@ def _views(fit: Fit, opened: Opened, *, truth: bool = True) -> SlideViews:
     features = fit.features.get(opened.name)
     known = opened.entry.truth if truth and "oracle" in fit.card.needs else None
     derived = features.derived if fit.card.encoder and features else None
-    return SlideViews(opened.store, fit.settings, opened.settings.super_tiles, derived, known)
+    return SlideViews(opened.store, fit.settings, opened.settings.super_tiles, derived, known, fit.workspace)
 
 
 class _Asking:

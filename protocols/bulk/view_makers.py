@@ -96,7 +96,7 @@ def window_view(
     def super_tiles(of: RowArray, _grouped_by: GroupedBy) -> SuperTiles:
         if tile_features is None:
             raise RuntimeError("windows without features")
-        tile = windows.tile[of]
+        tile = windows.listed(of)
         features = np.where((tile >= 0)[..., None], tile_features[np.maximum(tile, 0)], np.float32(0))
         return SuperTiles(features, tile >= 0)
 
@@ -108,7 +108,7 @@ def window_view(
     def best(of: RowArray, _genes: tuple[str, ...]) -> FloatArray:
         if oracle is None:
             raise RuntimeError("no truth")
-        tile = windows.tile[of]
+        tile = windows.listed(of)
         weight = (tile >= 0)[..., None]
         return np.asarray((oracle[np.maximum(tile, 0)] * weight).sum(axis=1) / weight.sum(axis=1), dtype=np.float32)
 

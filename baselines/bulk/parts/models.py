@@ -27,6 +27,10 @@ UNI = "Mass-100K, private hospital slides; no TCGA (secondary source)"
 SCALED = "Tile features are standardised by training slides; the paper feeds them as they are."
 BIAS = "The head's bias starts at the training mean; the paper does not say so."
 FRESH_TWIN = "The untrained twin is a fresh random network; the release's is the pre-trained trunk with a new head."
+ONE_TILE = (
+    "A window's answer is that of its first tile that is there, repeated at every place, as in the released code."
+)
+OVERHANG = "Windows hang over the right and the lower edge, as in the released code; they cover the same tiles."
 PATIENCE = "Patience in fine-tuning is 20, as in the released code; the paper does not state it."
 
 
@@ -64,10 +68,10 @@ class Sequoia(BulkNetwork):
         return Looking(by_batch=self.released)
 
     def read_windows(self, network: Any, tiles: Tiles, rows: NDArray[np.int64], device: torch.device) -> FloatArray:
-        from baselines.bulk.parts.windows import repeat_first_place
+        from baselines.bulk.parts.windows import repeat_first_tile
 
         if self.released:
-            return repeat_first_place(network, tiles, rows, device)
+            return repeat_first_tile(network, tiles, rows, device)
         return super().read_windows(network, tiles, rows, device)
 
 

@@ -59,6 +59,7 @@ class PAST:
         summary="Contrastive pre-training of a ViT against rank-token and graph encoders of the cell, then ridge.",
         paper=PAPER,
         starts_from=("uni",),
+        checkpoints=("past",),
         licence=LICENCE,
         training_overlap=OVERLAP,
         published=PUBLISHED,

@@ -32,6 +32,7 @@ class STNet:
         summary="DenseNet-121 tuned with ST-Net's recipe on the protocol's target.",
         paper="He et al., Nature Biomedical Engineering 2020; code bryanhe/ST-Net",
         licence="MIT (setup.py; no licence file)",
+        starts_from=("densenet121",),
         training_overlap="ImageNet photographs only: none",
         published=(
             Published(

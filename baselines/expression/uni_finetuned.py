@@ -20,6 +20,7 @@ class UNIFinetuned:
         summary="UNI and a linear head, tuned with the loop of ST-Net (flips and turns, squared error, SGD).",
         paper="encoder: Chen et al., Nature Medicine 2024; no published recipe for this use",
         licence="CC-BY-NC-ND-4.0 (gated)",
+        starts_from=("uni",),
         training_overlap="Mass-100K, private hospital slides; no TCGA (secondary source)",
     )
 

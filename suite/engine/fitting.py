@@ -141,14 +141,13 @@ def fit_of(run: Run, item: FitItem) -> tuple[Fit, Question]:
 
     model_class = load_model_class(item.model, run.config.adapters, run.root)
     card = model_class.card
-    parts = (item.model, *card.starts_from, *((card.encoder,) if card.encoder else ()))
     protocol = run.fitting[item.protocol]
     board = {one.name: one for one in run.boards_of(protocol)}[item.board]
     question = question_of(run, protocol, board, truth="oracle" in card.needs)
     features: Mapping[str, Features] = {
         cohort: features_of(dict(sets), derived) for cohort, sets, derived in item.features
     }
-    settings = run.config.settings(*parts, seed=item.seed)
+    settings = run.config.settings_of(card, seed=item.seed)
     workspace = item.folder.with_name(f"{item.folder.name}.workspace")
     fit = Fit(question, card, model_class, settings, features, workspace, item.pretrained)
     return fit, question

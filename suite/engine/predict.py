@@ -221,7 +221,7 @@ def _encoder_weights(cell: Cell) -> tuple[WeightsRecord, ...]:
 
 
 def manifest(run: Run, cell: Cell, weights: tuple[WeightsRecord, ...]) -> Manifest:
-    settings = run.config.settings(*cell.entry.parts, seed=cell.seed)
+    settings = run.config.settings_of(cell.entry.card, seed=cell.seed)
     versions = keys.libraries("suite.engine.fitting", keys.start_of(run, cell.protocol), cell.entry.start)
     return Manifest(
         protocol=cell.protocol.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from protocols.contract import Card, FloatArray, Inputs, Published, TrainingData, WeightsRecord
+from protocols.contract import Card, FloatArray, Inputs, Published, Settings, TrainingData, WeightsRecord
 from protocols.errors import look_up
 
 if TYPE_CHECKING:
@@ -70,6 +70,12 @@ class STNet:
     def weights(self) -> tuple[WeightsRecord, ...]:
         record = self._network.record if self._network else None
         return (record,) if record else ()
+
+    @classmethod
+    def load_weights(cls, settings: Settings) -> tuple[WeightsRecord, ...]:
+        from baselines.encoders.weights import load_each
+
+        return load_each(cls.card.starts_from, settings)
 
     def _targets(self, data: TrainingData) -> FloatArray:
         """What the network learns, ``(n, genes)`` with NaN holes; a named variant learns something else."""

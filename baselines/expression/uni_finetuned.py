@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from protocols.contract import Card, FloatArray, Inputs, TrainingData, WeightsRecord
+from protocols.contract import Card, FloatArray, Inputs, Settings, TrainingData, WeightsRecord
 from protocols.errors import look_up
 
 if TYPE_CHECKING:
@@ -41,6 +41,12 @@ class UNIFinetuned:
     def weights(self) -> tuple[WeightsRecord, ...]:
         record = self._network.record if self._network else None
         return (record,) if record else ()
+
+    @classmethod
+    def load_weights(cls, settings: Settings) -> tuple[WeightsRecord, ...]:
+        from baselines.encoders.weights import load_each
+
+        return load_each(cls.card.starts_from, settings)
 
     @staticmethod
     def _new(data: TrainingData) -> FineTuned:

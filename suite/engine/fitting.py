@@ -20,6 +20,7 @@ from protocols.own_lines import own_line
 from protocols.sealed import read_seal
 from protocols.task import Features, Fit, Fitted, Question
 from suite.engine.embedding import features_of
+from suite.engine.named_weights import handed, refuse_unreported
 from suite.engine.questions import question_of, run_of
 from suite.engine.run import Run
 from suite.engine.store import made
@@ -94,6 +95,8 @@ def _fitted(run: Run, item: FitItem, home: Path | None, read: Read) -> tuple[boo
                 fitted: Fitted = task.fit(fit, item.job, folder)
             else:
                 fitted = _pretrained(task, fit, question, item, folder)
+        if item.job:
+            refuse_unreported(handed(fit.card, fit.settings), fitted.weights, where=item)
         refuse_undeclared(fit.card, home, read)
         units = fitted.units
         told = {"weights": [asdict(one) for one in fitted.weights], "units": fitted.units}

@@ -83,6 +83,11 @@ def of_embedding(run: Run, task: Task, encoder: str, crop_set: str, seed: int) -
     }
 
 
+def of_loading(settings: Settings, root: Path, *starts: str | Path) -> str:
+    """The code that loads named weights into a network: the readers, whoever builds it, the model's own."""
+    return code("baselines.encoders.weights", *_built_by(settings, root), *starts)
+
+
 def of_derived(task: Task, request: CohortRequest) -> Key:
     return {
         "settings": request.settings.model_dump(mode="json"),

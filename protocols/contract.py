@@ -148,8 +148,9 @@ class PartWeights(dict[str, dict[str, str]]):
 class Settings:
     """What a run hands to every model. ``profile`` changes numbers, never branches.
 
-    ``most_steps``: updates after which a training of images ends, whatever its plan says (0: as the plan says). The
-    stage of contract tests sets it: whether a model keeps its contract does not depend on how long it is trained.
+    ``most_steps``: updates after which every training ends, whatever its plan says (0: as the plan says). The stage of
+    contract tests sets it: whether a model keeps its contract does not depend on how long it is trained. So does a run
+    that is a smoke test: each architecture whole, a step or two of each training.
     """
 
     profile: str = "mini"
@@ -166,6 +167,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.parts is not None:
             object.__setattr__(self, "weights", PartWeights(self.weights, self.parts))
+
+    def at_most(self, steps: int) -> int:
+        """The updates of a training that plans ``steps`` of them."""
+        return min(steps, self.most_steps) if self.most_steps else steps
 
 
 class Inputs(Protocol):

@@ -35,6 +35,7 @@ class Config(Strict):
     threads: int = Field(ge=1)
     workers: int = Field(ge=1)
     device: Literal["cpu", "cuda", "auto"]
+    most_steps: int | None = Field(default=None, ge=1)
     contract: Literal["mark", "leave_out"] = "mark"
     tasks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     cohorts: dict[str, dict[str, dict[str, Any]]]
@@ -62,6 +63,7 @@ class Config(Strict):
             seed=self.seed if seed is None else seed,
             device=resolve_device(self.device),
             threads=self.threads,
+            most_steps=self.most_steps or 0,
             weights={part: self.weights[part] for part in parts if part in self.weights},
             encoders={part: dict(entry) for part, entry in encoders.items() if entry is not None},
             parts=parts,

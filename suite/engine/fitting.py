@@ -14,7 +14,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from protocols.contract import Settings, WeightsRecord
+from protocols.contract import ScheduleRecord, Settings, WeightsRecord
 from protocols.errors import UserError
 from protocols.own_lines import own_line
 from protocols.sealed import read_seal
@@ -69,7 +69,7 @@ class FitAnswer:
 
 
 def fit_job(item: FitItem) -> FitAnswer:
-    """Fit, if the job's folder is not there yet; the answers and what the model says of its weights are sealed."""
+    """Fit, if the job's folder is not there yet; the answers and what the model says of itself are sealed."""
     started = time.monotonic()
     run = run_of(item.config, item.root)
     home = _home(run, item)
@@ -99,8 +99,7 @@ def _fitted(run: Run, item: FitItem, home: Path | None, read: Read) -> tuple[boo
             refuse_unreported(handed(fit.card, fit.settings), fitted.weights, where=item)
         refuse_undeclared(fit.card, home, read)
         units = fitted.units
-        told = {"weights": [asdict(one) for one in fitted.weights], "units": fitted.units}
-        (folder / FITTED_FILE).write_text(json.dumps(told, sort_keys=True) + "\n", encoding="utf-8")
+        (folder / FITTED_FILE).write_text(json.dumps(asdict(fitted), sort_keys=True) + "\n", encoding="utf-8")
 
     return made(item.folder, FIT if item.job else PRETRAINED, dict(item.of), make, unless=item.answers), units, fit
 
@@ -157,15 +156,19 @@ def fit_of(run: Run, item: FitItem) -> tuple[Fit, Question]:
 
 
 def _pretrained(task: Any, fit: Fit, question: Question, item: FitItem, folder: Path) -> Fitted:
-    task.pretrain(fit, question.opened(item.cohort), folder)
-    return Fitted((), 0)
+    fitted: Fitted = task.pretrain(fit, question.opened(item.cohort), folder)
+    return fitted
 
 
 def read_fitted(folder: Path, kind: str = FIT) -> Fitted:
     """What a finished job said of itself."""
     read_seal(folder, kind)
     told = json.loads((folder / FITTED_FILE).read_text(encoding="utf-8"))
-    return Fitted(tuple(WeightsRecord(**one) for one in told["weights"]), int(told["units"]))
+    return Fitted(
+        tuple(WeightsRecord(**one) for one in told["weights"]),
+        int(told["units"]),
+        tuple(ScheduleRecord(**one) for one in told["schedule"]),
+    )
 
 
 def _gpu(settings: Settings) -> tuple[int, str]:

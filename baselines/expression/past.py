@@ -127,7 +127,10 @@ class PAST:
             pairs = pairs_of(data, tokeniser, numbers)
             order = torch.Generator().manual_seed(seed)
             if len(pairs) >= _FEWEST_PAIRS:
-                pretrain(model, pairs, numbers, generator=order, device=device, image_is_pretrained=start is not None)
+                pretrain(
+                    model, pairs, numbers, generator=order, device=device, image_is_pretrained=start is not None,
+                    most_steps=data.settings.most_steps,
+                )  # fmt: skip
             self._encoder = model.image_encoder.eval()
         self._records = (
             start or WeightsRecord(part="image encoder", source="random"),
@@ -163,7 +166,8 @@ def pairs_of(data: TrainingData, tokeniser: RankTokeniser, numbers: PastSettings
     from past_model.neighbours import ABSENT, nearest_cells
     from past_model.pretraining import Pairs
 
-    chosen = np.sort(generator(data.settings.seed, "past pairs", len(data)).permutation(len(data))[: numbers.max_pairs])
+    most = min(numbers.max_pairs, data.settings.at_most(numbers.max_pairs) * numbers.batch_size)
+    chosen = np.sort(generator(data.settings.seed, "past pairs", len(data)).permutation(len(data))[:most])
     crops = crops_at(data, chosen, numbers)
     counts, measured, genes = data.counts()
     near = nearest_cells(data.xy_um, data.slide, chosen, count=numbers.neighbours, radius_um=numbers.radius_um)

@@ -134,7 +134,7 @@ class BulkNetwork:
         with torch_run(settings) as device:
             self.trained = train_network(
                 network, examples, schedule, self.rule(schedule, phase), self.looking(), rng, device,
-                self.training_pass(network, rng),
+                self.training_pass(network, rng), settings.most_steps,
             )  # fmt: skip
             network.cpu()
         return network

@@ -235,7 +235,7 @@ def _schedule(run: Run, cell: Cell) -> tuple[ScheduleRecord, ...]:
 def manifest(
     run: Run, cell: Cell, weights: tuple[WeightsRecord, ...], schedule: tuple[ScheduleRecord, ...]
 ) -> Manifest:
-    settings = run.config.settings(*cell.entry.parts, seed=cell.seed)
+    settings = run.config.settings_of(cell.entry.card, seed=cell.seed)
     versions = keys.libraries("suite.engine.fitting", keys.start_of(run, cell.protocol), cell.entry.start)
     return Manifest(
         protocol=cell.protocol.name,

@@ -16,6 +16,7 @@ class SequoiaAsReleased(Sequoia):
     standardised: ClassVar[bool] = False
     masked: ClassVar[bool] = False
     mean_bias: ClassVar[bool] = False
+    published_schedule: ClassVar[bool] = True
     card: ClassVar[Card] = sequoia_card(
         "sequoia_as_released",
         "SEQUOIA as its code runs",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from baselines.bulk.parts.schedule_record import record_of
 from protocols.bulk.contract import GroupedBy, SlideInputs, SlideTraining
 from protocols.contract import Card, FloatArray, ScheduleRecord, WeightsRecord
-from protocols.errors import UserError
+from protocols.errors import UserError, look_up
 from protocols.seeds import derive_seed, generator
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class BulkNetwork:
     standardised: ClassVar[bool] = True
     masked: ClassVar[bool] = True
     mean_bias: ClassVar[bool] = True
+    published_schedule: ClassVar[bool] = False
+    """Trained as long as published under every profile: for a rule that never acts before a smaller cap."""
     twin: ClassVar[Twin] = "random"
     drawn_as: ClassVar[str] = ""
     """The model whose random draws this one shares, so that they differ in one thing only; empty: its own."""
@@ -80,6 +82,11 @@ class BulkNetwork:
     def plan(self, profile: str, phase: Phase) -> Schedule:
         """How long a phase lasts; under ``full`` as published."""
         raise NotImplementedError
+
+    def planned(self, table: Mapping[str, Schedule], profile: str) -> Schedule:
+        """The profile's numbers, or (``published_schedule``) those of ``full`` whatever the network's size."""
+        found = look_up(profile, table, kind="profile", where=self.card.name)
+        return table["full"] if self.published_schedule else found
 
     def rule(self, schedule: Schedule, phase: Phase) -> StoppingRule | None:
         raise NotImplementedError

@@ -53,7 +53,7 @@ class Sequoia(BulkNetwork):
             "fit": {"full": Schedule(200, 20, 1e-3), "mini": Schedule(11, 5, 3e-3)},
             "pretrain": {"full": Schedule(200, 100, 3e-3), "mini": Schedule(12, 6, 3e-3)},
         }
-        return look_up(profile, table[phase], kind="profile", where=self.card.name)
+        return self.planned(table[phase], profile)
 
     def rule(self, schedule: Schedule, phase: Phase) -> StoppingRule | None:
         from baselines.training.bulk_stopping import LossRule, PaperRule, ReleasedRule
@@ -93,9 +93,9 @@ class He2rna(BulkNetwork):
 
         pretrain = {"full": Schedule(200, 100, 3e-3), "mini": Schedule(15, 6, 3e-3)}
         original = {"full": Schedule(200, 50, 3e-4), "mini": Schedule(15, 8, 3e-3)}
-        sequoia = {"full": Schedule(200, 100, 1e-3), "mini": Schedule(18, 9, 6e-3)}
+        sequoia = dict.fromkeys(("full", "mini"), Schedule(200, 100, 1e-3))
         fit = original if self.recipe == "original" else sequoia
-        return look_up(profile, pretrain if phase == "pretrain" else fit, kind="profile", where=self.card.name)
+        return self.planned(pretrain if phase == "pretrain" else fit, profile)
 
     def rule(self, schedule: Schedule, phase: Phase) -> StoppingRule | None:
         """SEQUOIA's HE2RNA pre-trains without stopping early; the paper's text stops on the loss."""

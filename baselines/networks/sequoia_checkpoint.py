@@ -57,6 +57,12 @@ def renamed(state: State) -> dict[str, Tensor]:
 
 def _of_heads(part: str, kind: str, values: list[Tensor]) -> tuple[str, Tensor]:
     """One kind of weight of all heads, joined as :class:`SummaryMixing` keeps it."""
+    shapes = sorted({tuple(value.shape) for value in values})
+    if len(shapes) > 1 or not values[0].ndim:
+        raise UserError(
+            f"heads of different shapes, {part}.{kind} {shapes}", where="a SEQUOIA checkpoint", expected="one shape",
+            remedy="fetch it again",
+        )  # fmt: skip
     if part in _SIDE_BY_SIDE:
         return f"{_SIDE_BY_SIDE[part]}.{kind}", torch.cat(values)
     stacked = torch.stack(values)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from protocols.errors import look_up
 
 Triple = tuple[float, float, float]
+HubRepoType = Literal["model", "dataset"]
+HUB_REPO_TYPES: tuple[HubRepoType, ...] = get_args(HubRepoType)
 
 IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP: tuple[Triple, Triple] = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -38,7 +40,7 @@ class EncoderSpec:
     ``unused_keys`` are regular expressions of checkpoint entries that the encoder rightly leaves aside, ``zero_keys``
     parameters that the checkpoint rightly lacks (they become 0); every other difference is an error. ``mpp`` is the
     pre-training resolution in micrometres per pixel (None: mixed or unstated). ``filter``: how crops are resized to
-    ``pixels``.
+    ``pixels``. ``hub_repo_type``: what kind of repository ``hub_id`` names; the hub keeps them apart.
     """
 
     name: str
@@ -54,6 +56,7 @@ class EncoderSpec:
     training_overlap: str
     hub_id: str | None = None
     hub_file: str | None = None
+    hub_repo_type: HubRepoType = "model"
     mpp: float | None = None
     key_map: str = "plain"
     unused_keys: tuple[str, ...] = ()

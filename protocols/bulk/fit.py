@@ -29,7 +29,7 @@ from protocols.bulk.answers import (
     write_slides,
     write_tiles,
 )
-from protocols.bulk.contract import HasUntrainedTwin, PretrainsOnNormal
+from protocols.bulk.contract import AsksForWindows, HasUntrainedTwin, PretrainsOnNormal
 from protocols.bulk.roles import named
 from protocols.bulk.store import BulkStore
 from protocols.bulk.super_tiles import TILES, serves
@@ -38,7 +38,7 @@ from protocols.bulk.views import SlideView
 from protocols.contract import Card, FloatArray, RowArray
 from protocols.images.tiling import read_tiles
 from protocols.spatial.store import SectionsStore
-from protocols.spatial.windows import MapOfWindows, Windows, lay_windows
+from protocols.spatial.windows import MapOfWindows, WindowRule, Windows, lay_windows
 from protocols.task import Fit, Fitted, Opened, Question, lacks_truth
 
 WINDOWS_AT_ONCE = 256
@@ -141,7 +141,7 @@ def _views(fit: Fit, opened: Opened, *, truth: bool = True) -> SlideViews:
     features = fit.features.get(opened.name)
     known = opened.entry.truth if truth and "oracle" in fit.card.needs else None
     derived = features.derived if fit.card.encoder and features else None
-    return SlideViews(opened.store, fit.settings, opened.settings.super_tiles, derived, known)
+    return SlideViews(opened.store, fit.settings, opened.settings.super_tiles, derived, known, fit.workspace)
 
 
 class _Asking:
@@ -153,6 +153,7 @@ class _Asking:
         if isinstance(model, HasUntrainedTwin):
             self._states[UNTRAINED] = model.predict_untrained
         self.twin = UNTRAINED in self._states
+        self.window_rule: WindowRule = model.window_rule if isinstance(model, AsksForWindows) else "paper"
 
     def whole(self, of: str, view: SlideView) -> None:
         for state in self._states:
@@ -181,7 +182,7 @@ def _ask_sections(ask: _Asking, fit: Fit, opened: Opened) -> None:
         best = None
         if truth:
             best = oracle_of_tiles(truth, section.name, section.row, section.column, sections.tile_um, genes)
-        windows = lay_windows(section.row, section.column, sections.window, sections.stride)
+        windows = lay_windows(section.row, section.column, sections.window, sections.stride, rule=ask.window_rule)
 
         def view(
             rows: RowArray,

@@ -20,6 +20,7 @@ from protocols.own_lines import own_line
 from protocols.sealed import read_seal
 from protocols.task import Features, Fit, Fitted, Question
 from suite.engine.embedding import features_of
+from suite.engine.named_weights import handed, refuse_unreported
 from suite.engine.questions import question_of, run_of
 from suite.engine.run import Run
 from suite.engine.store import made
@@ -94,6 +95,8 @@ def _fitted(run: Run, item: FitItem, home: Path | None, read: Read) -> tuple[boo
                 fitted: Fitted = task.fit(fit, item.job, folder)
             else:
                 fitted = _pretrained(task, fit, question, item, folder)
+        if item.job:
+            refuse_unreported(handed(fit.card, fit.settings), fitted.weights, where=item)
         refuse_undeclared(fit.card, home, read)
         units = fitted.units
         (folder / FITTED_FILE).write_text(json.dumps(asdict(fitted), sort_keys=True) + "\n", encoding="utf-8")
@@ -140,14 +143,13 @@ def fit_of(run: Run, item: FitItem) -> tuple[Fit, Question]:
 
     model_class = load_model_class(item.model, run.config.adapters, run.root)
     card = model_class.card
-    parts = (item.model, *card.starts_from, *((card.encoder,) if card.encoder else ()))
     protocol = run.fitting[item.protocol]
     board = {one.name: one for one in run.boards_of(protocol)}[item.board]
     question = question_of(run, protocol, board, truth="oracle" in card.needs)
     features: Mapping[str, Features] = {
         cohort: features_of(dict(sets), derived) for cohort, sets, derived in item.features
     }
-    settings = run.config.settings(*parts, seed=item.seed)
+    settings = run.config.settings_of(card, seed=item.seed)
     workspace = item.folder.with_name(f"{item.folder.name}.workspace")
     fit = Fit(question, card, model_class, settings, features, workspace, item.pretrained)
     return fit, question

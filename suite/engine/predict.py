@@ -24,6 +24,7 @@ from suite.engine.embedding import features_of
 from suite.engine.fitting import FIT, FITTED_FILE, PRETRAINED, FitAnswer, FitItem, fit_job, read_fitted
 from suite.engine.inputs import Embedded, Place, run_inputs
 from suite.engine.locks import locked
+from suite.engine.named_weights import handed
 from suite.engine.questions import hashes_of, question_of, split_hash
 from suite.engine.run import ModelEntry, Run
 from suite.engine.store import digest, forget_others, kept, linked, made, placed
@@ -112,6 +113,8 @@ def _cell(
 ) -> Cell:
     task, encoder = run.tasks[protocol.task], entry.card.encoder
     reason = task.lacks(question, entry.card) if task.lacks else ""
+    if "weights" in entry.card.needs and not handed(entry.card, run.config.settings_of(entry.card)):
+        reason = "answers with published weights alone, and the run's file names none of them"
     if not question.split.folds:
         reason = "the cohort gives this protocol no fold (see what was left out)"
     names = [board.fitted_on, *question.companions]
@@ -235,7 +238,7 @@ def _schedule(run: Run, cell: Cell) -> tuple[ScheduleRecord, ...]:
 def manifest(
     run: Run, cell: Cell, weights: tuple[WeightsRecord, ...], schedule: tuple[ScheduleRecord, ...]
 ) -> Manifest:
-    settings = run.config.settings(*cell.entry.parts, seed=cell.seed)
+    settings = run.config.settings_of(cell.entry.card, seed=cell.seed)
     versions = keys.libraries("suite.engine.fitting", keys.start_of(run, cell.protocol), cell.entry.start)
     return Manifest(
         protocol=cell.protocol.name,

@@ -45,7 +45,7 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
     truth = opened.entry.truth if "oracle" in fit.card.needs else None
     views = PatientViews(opened.store, fit.settings, bags, truth)
     model: Any = fit.model_class()
-    model.fit(views.training(fold.train))
+    model.fit(views.training(fold.train, fit.workspace))
     test = views.inputs(fold.test)
     answer = checked(model.predict(test), len(test), fit.card.name, f"{opened.name} {fold.name}")
     write(folder / fold_file(number), test.patient, answer)

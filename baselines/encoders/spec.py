@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from past_model.resizing import Filter, Framing
 from protocols.errors import look_up
 
 Triple = tuple[float, float, float]
@@ -37,8 +38,8 @@ class EncoderSpec:
     ``architecture`` names a builder in ``modules.BUILDERS``, ``key_map`` a renaming in ``checkpoint_keys.KEY_MAPS``.
     ``unused_keys`` are regular expressions of checkpoint entries that the encoder rightly leaves aside, ``zero_keys``
     parameters that the checkpoint rightly lacks (they become 0); every other difference is an error. ``mpp`` is the
-    pre-training resolution in micrometres per pixel (None: mixed or unstated). ``filter``: how crops are resized to
-    ``pixels``.
+    pre-training resolution in micrometres per pixel (None: mixed or unstated). ``filter`` and ``framing``: how
+    the encoder's own code resizes images to ``pixels``, and what it does with those that are not square.
     """
 
     name: str
@@ -59,7 +60,8 @@ class EncoderSpec:
     unused_keys: tuple[str, ...] = ()
     zero_keys: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
-    filter: Literal["bicubic", "bilinear"] = "bicubic"
+    filter: Filter = "bicubic"
+    framing: Framing = "squeeze"
     build: str = ""
     """``file.py:function`` of an encoder that the run's file brings; empty for rows of the table."""
 

@@ -99,7 +99,7 @@ def densenet121() -> State:
     from torchvision.models import DenseNet
 
     with torch.device("meta"):
-        small = DenseNet(growth_rate=8, block_config=(2, 2, 2, 2), num_init_features=64, num_classes=5)
+        small = DenseNet(growth_rate=8, block_config=(2, 2, 2, 2), num_init_features=16, num_classes=5)
         shapes = {key: tuple(value.shape) for key, value in small.state_dict().items() if value.ndim}
     return _filled({re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)\.", r"\1.\2.", k): v for k, v in shapes.items()})
 

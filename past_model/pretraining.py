@@ -83,12 +83,14 @@ def pretrain(
     image_is_pretrained: bool = False,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
+    most_steps: int = 0,
 ) -> list[float]:
     """Train ``model`` in place and return every step's loss.
 
     Batches, augmentation and dropout are drawn from ``generator`` (on the CPU). Negatives are the other, uniformly
     random pairs of a batch, as in the released code. CUDA runs in bfloat16 autocast. With ``checkpoint``, the state
     is saved after each epoch and a run that finds it goes on from there to the same result (exact on the CPU).
+    ``most_steps``: updates after which training ends (0: after ``settings.epochs``); the rates stay as planned.
     Raises ValueError with fewer than two pairs and ArithmeticError when the loss is not finite.
     """
     if len(pairs) < 2:
@@ -99,18 +101,20 @@ def pretrain(
     batch = min(settings.batch_size, len(pairs))
     per_epoch = len(pairs) // batch
     losses: list[float] = []
+    planned = per_epoch * settings.epochs
+    steps = min(planned, most_steps) if most_steps else planned
     done = _resume(checkpoint, model, optimiser, generator, losses)
-    for epoch in range(done, settings.epochs):
+    for epoch in range(done, -(-steps // per_epoch)):
         order = torch.randperm(len(pairs), generator=generator).numpy()[: per_epoch * batch]
         dropout_seed = int(torch.randint(0, 2**62, (1,), generator=generator))
         with seeded(dropout_seed, device):
-            for i, rows in enumerate(order.reshape(per_epoch, batch)):
+            for i, rows in enumerate(order.reshape(per_epoch, batch)[: steps - epoch * per_epoch]):
                 step = epoch * per_epoch + i
                 _set_rate(optimiser, learning_rate(step + 1, per_epoch, settings))
                 loss = _step(model, pairs, rows, settings, optimiser, generator)
                 losses.append(loss)
                 if progress is not None:
-                    progress(step + 1, per_epoch * settings.epochs, loss)
+                    progress(step + 1, steps, loss)
         _save(checkpoint, epoch + 1, model, optimiser, generator, losses)
     model.eval()
     return losses

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from past_model.resizing import Filter, Framing
 from protocols.errors import look_up
 
 Triple = tuple[float, float, float]
+HubRepoType = Literal["model", "dataset"]
+HUB_REPO_TYPES: tuple[HubRepoType, ...] = get_args(HubRepoType)
 
 IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP: tuple[Triple, Triple] = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -40,6 +42,7 @@ class EncoderSpec:
     parameters that the checkpoint rightly lacks (they become 0); every other difference is an error. ``mpp`` is the
     pre-training resolution in micrometres per pixel (None: mixed or unstated). ``filter`` and ``framing``: how
     the encoder's own code resizes images to ``pixels``, and what it does with those that are not square.
+    ``hub_repo_type``: what kind of repository ``hub_id`` names; the hub keeps them apart.
     """
 
     name: str
@@ -55,6 +58,7 @@ class EncoderSpec:
     training_overlap: str
     hub_id: str | None = None
     hub_file: str | None = None
+    hub_repo_type: HubRepoType = "model"
     mpp: float | None = None
     key_map: str = "plain"
     unused_keys: tuple[str, ...] = ()

@@ -170,6 +170,7 @@ _ROWS: tuple[EncoderSpec, ...] = (
         paper="Wang et al., Nature 2024",
         training_overlap="60,530 slides of 19 sites, TCGA among them",
         hub_id="MahmoodLab/hest-bench",
+        hub_repo_type="dataset",
         hub_file="fm_v1/ctranspath/CHIEF_CTransPath.pth",
         key_map="ctranspath",
         unused_keys=_SWIN_BUFFERS,

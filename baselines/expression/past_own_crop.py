@@ -18,6 +18,7 @@ class PASTOwnCrop(PAST):
         summary="As past; the share keeps a model that starts at random from making all embeddings equal.",
         paper=PAPER,
         starts_from=("uni",),
+        checkpoints=("past_own_crop",),
         licence=LICENCE,
         training_overlap=OVERLAP,
         notes=(*NOTES, "No published number is this variant's."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -126,11 +127,13 @@ def train(
     rng: np.random.Generator,
     device: torch.device,
     forward: Forward | None = None,
+    most_steps: int = 0,
 ) -> Trained:
     """Adam at a fixed rate on the mean squared error; leaves the network with the weights that answer.
 
     ``forward`` is the pass used in training (default: the network's own). Without slides to stop by, a rule that needs
     a score is left out and every epoch is run; one that looks at the loss alone is shown the training loss.
+    ``most_steps``: updates after which training ends, in the middle of an epoch if need be (0: the schedule's).
     """
     if not len(examples.fitted):
         raise UserError("no slide to train on", where="fit", expected="slides outside the validation set", remedy="add")
@@ -140,9 +143,13 @@ def train(
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
     if rule is not None and rule.looks_before:
         rule.update(-1, *look(network, examples, looking, rng, device, schedule.batch))
-    saved, kept, epoch = None, -1, -1
+    saved, kept, epoch, left = None, -1, -1, most_steps or sys.maxsize
     for epoch in range(schedule.epochs):
-        loss = _epoch(network, optimiser, examples, schedule.batch, rng, device, forward or network)
+        if left <= 0:
+            epoch -= 1
+            break
+        loss = _epoch(network, optimiser, examples, schedule.batch, rng, device, forward or network, left)
+        left -= -(-len(examples.fitted) // schedule.batch)
         if rule is None:
             continue
         score = float("nan")
@@ -171,11 +178,12 @@ def _epoch(
     rng: np.random.Generator,
     device: torch.device,
     forward: Forward,
+    most_steps: int = sys.maxsize,
 ) -> float:
-    """One pass over the fitted slides in a new order; the mean loss over batches."""
+    """One pass over the fitted slides in a new order, or its first ``most_steps`` batches; the mean loss over them."""
     network.train()
     losses = []
-    for rows in chunks(rng.permutation(examples.fitted), batch):
+    for rows in chunks(rng.permutation(examples.fitted), batch)[:most_steps]:
         tiles, present = examples.tiles.tensors(rows, device)
         truth = torch.from_numpy(examples.targets[rows]).to(device)
         loss = nn.functional.mse_loss(forward(tiles, present), truth)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 import numpy as np
@@ -89,7 +89,12 @@ class FineTuned:
     """
 
     def __init__(self, encoder: str, recipe: FineTuning, settings: Settings) -> None:
-        self.recipe, self.settings, self.name = recipe, settings, encoder
+        self.recipe = replace(
+            recipe,
+            pretrain_max_steps=settings.at_most(recipe.pretrain_max_steps),
+            fit_max_steps=settings.at_most(recipe.fit_max_steps),
+        )
+        self.settings, self.name = settings, encoder
         self.spec = encoder_spec(encoder)
         self.size = self.spec.size(settings.profile)
         self.normalisation: tuple[Triple, Triple] = self.spec.normalisation

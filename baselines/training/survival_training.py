@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -120,8 +121,10 @@ def train(
     plan: TrainingPlan,
     rng: np.random.Generator,
     device: torch.device,
+    most_steps: int = 0,
 ) -> int:
-    """Fit ``network`` in place; returns the number of epochs taken. Adam, gradients summed over 32 patients."""
+    """Fit ``network`` in place; returns the number of epochs taken. Adam, gradients summed over 32 patients.
+    ``most_steps``: updates after which training ends, in the middle of an epoch if need be (0: ``sizes`` decides)."""
     fitted, held = np.arange(patients.n), np.zeros(0, dtype=np.int64)
     if plan.early:
         fitted, held = hold_out(targets, rng)
@@ -129,12 +132,13 @@ def train(
             fitted, held = np.arange(patients.n), np.zeros(0, dtype=np.int64)
     network.to(device)
     optimiser = torch.optim.Adam(network.parameters(), lr=sizes.learning_rate, weight_decay=sizes.weight_decay)
-    best, best_loss, since, taken = None, float("inf"), 0, 0
-    while taken < sizes.epochs and since < sizes.patience:
+    best, best_loss, since, taken, left = None, float("inf"), 0, 0, most_steps or sys.maxsize
+    while taken < sizes.epochs and since < sizes.patience and left > 0:
         taken += 1
         network.train()
         order = rng.permutation(fitted) if plan.early else weighted_draw(targets, fitted, rng)
-        for start in range(0, len(order), sizes.accumulate):
+        for start in range(0, len(order), sizes.accumulate)[:left]:
+            left -= 1
             step(network, optimiser, patients, targets, order[start : start + sizes.accumulate], sizes, plan, device)
         if not len(held):
             continue

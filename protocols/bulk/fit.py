@@ -35,7 +35,7 @@ from protocols.bulk.store import BulkStore
 from protocols.bulk.super_tiles import TILES, serves
 from protocols.bulk.view_makers import SlideViews, oracle_of_tiles, window_view
 from protocols.bulk.views import SlideView
-from protocols.contract import Card, FloatArray, HasWeights, RowArray
+from protocols.contract import Card, FloatArray, RowArray
 from protocols.images.tiling import read_tiles
 from protocols.spatial.store import SectionsStore
 from protocols.spatial.windows import MapOfWindows, Windows, lay_windows
@@ -69,13 +69,14 @@ def jobs(question: Question) -> list[str]:
     return [str(number) for number in range(len(question.split.folds))]
 
 
-def pretrain(fit: Fit, opened: Opened, folder: Path) -> None:
+def pretrain(fit: Fit, opened: Opened, folder: Path) -> Fitted:
     """Pre-train on the normal tissue and keep the arrays; nothing is pickled."""
     model: Any = fit.model_class()
     arrays = model.pretrain(_views(fit, opened, truth=False).all_training())
     named_arrays: dict[str, Any] = {key: np.asarray(value, dtype=np.float32) for key, value in arrays.items()}
     with (folder / ARRAYS_FILE).open("wb") as file:
         np.savez(file, **named_arrays)
+    return Fitted((), 0, Fitted.of(model, 0).schedule)
 
 
 def fit(fit: Fit, job: str, folder: Path) -> Fitted:
@@ -101,7 +102,7 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
     for name in named(question, "sections"):
         _ask_sections(ask, fit, question.companions[name])
     (folder / TWIN_FILE).write_text(json.dumps(ask.twin), encoding="utf-8")
-    return Fitted(tuple(model.weights()) if isinstance(model, HasWeights) else (), len(tested))
+    return Fitted.of(model, len(tested))
 
 
 def join(question: Question, jobs: Mapping[str, Path], out: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from protocols.contract import Card, HasWeights
+from protocols.contract import Card
 from protocols.survival.answers import checked, fold_file, write
 from protocols.survival.bags import TILES, Bags, serves
 from protocols.survival.store import PatientStore
@@ -49,4 +49,4 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
     test = views.inputs(fold.test)
     answer = checked(model.predict(test), len(test), fit.card.name, f"{opened.name} {fold.name}")
     write(folder / fold_file(number), test.patient, answer)
-    return Fitted(tuple(model.weights()) if isinstance(model, HasWeights) else (), len(test))
+    return Fitted.of(model, len(test))

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from protocols.contract import WeightsRecord
+from protocols.contract import Settings, WeightsRecord
 from protocols.progress import steps
 from protocols.sealed import is_sealed, read_seal, sealed_folder
 from protocols.task import Features, Opened, Task
@@ -89,9 +89,19 @@ def _embed(item: EmbedItem, crops: object, wanted: list[tuple[str, Path]]) -> in
                 whole_view=crops.whole_view,
             )
         for encoder in names:
+            _refuse_other_weights(encoder, run.config.settings(encoder), records[encoder])
             text = json.dumps(asdict(records[encoder]), sort_keys=True) + "\n"
             (parts[encoder] / WEIGHTS_FILE).write_text(text, encoding="utf-8")
     return len(left)
+
+
+def _refuse_other_weights(encoder: str, settings: Settings, record: WeightsRecord) -> None:
+    from baselines.encoders.entries import weights_of
+    from suite.engine.named_weights import refuse_unreported
+
+    entry = weights_of(encoder, settings)
+    if entry is not None:
+        refuse_unreported({encoder: entry}, [record], where=f"the embedding by {encoder}")
 
 
 def _derive(task: Task, cohort: Opened, encoder: str, arrays: dict[str, Path], folder: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from protocols.contract import WeightsRecord
+from protocols.contract import ScheduleRecord, WeightsRecord
 from protocols.findings import read_audit
 from protocols.manifest import KIND, Manifest
 from protocols.progress import steps
@@ -21,7 +21,7 @@ from protocols.task import Question
 from suite.engine import keys, store
 from suite.engine.ask import audited
 from suite.engine.embedding import features_of
-from suite.engine.fitting import FITTED_FILE, FitAnswer, FitItem, fit_job, read_fitted
+from suite.engine.fitting import FIT, FITTED_FILE, PRETRAINED, FitAnswer, FitItem, fit_job, read_fitted
 from suite.engine.inputs import Embedded, Place, run_inputs
 from suite.engine.locks import locked
 from suite.engine.questions import hashes_of, question_of, split_hash
@@ -185,11 +185,13 @@ def finish(run: Run, cell: Cell) -> None:
 
     def make(folder: Path) -> None:
         weights: tuple[WeightsRecord, ...] = ()
+        schedule: tuple[ScheduleRecord, ...] = ()
         if not cell.reason:
             folders = {item.job: item.folder for item in cell.items}
             join(run, cell, folders, folder)
             weights = (*_encoder_weights(cell), *read_fitted(cell.items[0].folder).weights)
-        manifest(run, cell, weights).write(folder)
+            schedule = _schedule(run, cell)
+        manifest(run, cell, weights, schedule).write(folder)
 
     made(cell.answers, KIND, cell.of, make)
     forget_others(cell.answers)
@@ -220,8 +222,20 @@ def _encoder_weights(cell: Cell) -> tuple[WeightsRecord, ...]:
     return ()
 
 
-def manifest(run: Run, cell: Cell, weights: tuple[WeightsRecord, ...]) -> Manifest:
-    settings = run.config.settings(*cell.entry.parts, seed=cell.seed)
+def _schedule(run: Run, cell: Cell) -> tuple[ScheduleRecord, ...]:
+    """Every training behind a cell's answers: the pre-training that its jobs started from, then job by job. Where the
+    run itself caps the updates, no method's own rule has ended anything."""
+    first = cell.items[0].pretrained
+    folders = [(first, PRETRAINED)] if first else []
+    folders += [(item.folder, FIT) for item in cell.items]
+    found = [one for folder, kind in folders for one in read_fitted(folder, kind).schedule]
+    return tuple(replace(one, cut=one.cut or bool(run.config.most_steps)) for one in found)
+
+
+def manifest(
+    run: Run, cell: Cell, weights: tuple[WeightsRecord, ...], schedule: tuple[ScheduleRecord, ...]
+) -> Manifest:
+    settings = run.config.settings_of(cell.entry.card, seed=cell.seed)
     versions = keys.libraries("suite.engine.fitting", keys.start_of(run, cell.protocol), cell.entry.start)
     return Manifest(
         protocol=cell.protocol.name,
@@ -236,6 +250,8 @@ def manifest(run: Run, cell: Cell, weights: tuple[WeightsRecord, ...]) -> Manife
         threads=settings.threads,
         libraries=versions,
         weights=weights,
+        schedule=schedule,
+        most_steps=settings.most_steps,
         skipped=cell.reason,
     )
 

@@ -72,7 +72,7 @@ class BulkNetwork:
         """The untrained network, with ``trunk`` (which holds ``scale``) and the linear layer ``output``."""
         raise NotImplementedError
 
-    def schedule(self, profile: str, phase: Phase) -> Schedule:
+    def plan(self, profile: str, phase: Phase) -> Schedule:
         raise NotImplementedError
 
     def rule(self, schedule: Schedule, phase: Phase) -> StoppingRule | None:
@@ -129,12 +129,12 @@ class BulkNetwork:
         self._mean = train.targets[~held].mean(axis=0) if self.mean_bias and len(examples.fitted) else None
         self._shape = (settings, train.places, train.width, len(train.genes))
         network = self._untrained(trunk)
-        schedule = self.schedule(settings.profile, phase)
+        schedule = self.plan(settings.profile, phase)
         rng = generator(settings.seed, "bulk training", phase, self.drawn_as or self.card.name, len(train))
         with torch_run(settings) as device:
             self.trained = train_network(
                 network, examples, schedule, self.rule(schedule, phase), self.looking(), rng, device,
-                self.training_pass(network, rng),
+                self.training_pass(network, rng), settings.most_steps,
             )  # fmt: skip
             network.cpu()
         return network

@@ -42,7 +42,7 @@ class Sequoia(BulkNetwork):
         sizes = look_up(profile, PROFILES, kind="profile", where=self.card.name)
         return SequoiaNetwork(self.mixer, sizes, places, width, genes, masked=self.masked)
 
-    def schedule(self, profile: str, phase: Phase) -> Schedule:
+    def plan(self, profile: str, phase: Phase) -> Schedule:
         from baselines.training.bulk_training import Schedule
 
         table = {
@@ -84,7 +84,7 @@ class He2rna(BulkNetwork):
         sizes = look_up(profile, table, kind="profile", where=self.card.name)
         return He2rnaNetwork(sizes, places, width, genes, masked=self.masked)
 
-    def schedule(self, profile: str, phase: Phase) -> Schedule:
+    def plan(self, profile: str, phase: Phase) -> Schedule:
         from baselines.training.bulk_training import Schedule
 
         pretrain = {"full": Schedule(200, 100, 3e-3), "mini": Schedule(15, 6, 3e-3)}

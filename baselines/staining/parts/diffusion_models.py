@@ -29,7 +29,7 @@ class Diffusion(ImageNetwork):
     which stands only in the noisiest steps, where it is a tiny part of the noise.
     """
 
-    schedule: ClassVar[Literal["cosine", "linear"]] = "cosine"
+    noise: ClassVar[Literal["cosine", "linear"]] = "cosine"
     variance: ClassVar[Literal["small", "large", "learned"]] = "small"
     predicts: ClassVar[Literal["noise", "image"] | None] = None
     sampling_steps: ClassVar[int] = 0
@@ -53,7 +53,7 @@ class Diffusion(ImageNetwork):
         steps, walked, decay, predicts = profiled(profiles, profile)
         reading = Reading(self.variance, self.predicts or predicts)
         sizes = profiled(DIFFUSION_SIZES, profile)
-        return DiffusionSetup(sizes, steps, self.sampling_steps or walked, decay, self.schedule, reading)
+        return DiffusionSetup(sizes, steps, self.sampling_steps or walked, decay, self.noise, reading)
 
     def learner(self, profile: str, embedding: int) -> Learner:  # noqa: ARG002
         from baselines.training.image_learners import DiffusionLearner

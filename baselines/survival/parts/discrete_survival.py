@@ -95,7 +95,9 @@ class DiscreteSurvival:
             self._network = self.network(self._sizes, Widths(tiles, widths, extra))
             rng = generator(settings.seed, "survival training", self.card.name, len(train))
             plan = TrainingPlan(early=not self.as_released, l1=self.l1)
-            self.epochs = train_network(self._network, patients, targets, self._sizes, plan, rng, device)
+            self.epochs = train_network(
+                self._network, patients, targets, self._sizes, plan, rng, device, settings.most_steps
+            )
             self._network.cpu()
 
     def predict(self, test: PatientInputs) -> SurvivalPrediction:

@@ -106,13 +106,14 @@ class DiscreteSurvival:
         return (self._schedule,)
 
     def _plan(self, settings: Settings, patients: int) -> TrainingPlan:
-        """The training of these sizes, in whole epochs of at most so many updates as the run allows, or a part of one."""
+        """The training of these sizes: whole epochs of at most so many updates as the run allows, or a part of one."""
         from baselines.training.survival_training import TrainingPlan
 
         epochs, updates = self._sizes.epochs, -(-patients // self._sizes.accumulate)
         if settings.most_steps:
             epochs = min(epochs, max(settings.most_steps // updates, 1))
-        return TrainingPlan(not self.as_released, self.l1, l1_each=self.as_released, epochs=epochs, most_updates=settings.most_steps)
+        most = settings.most_steps
+        return TrainingPlan(not self.as_released, self.l1, self.as_released, epochs=epochs, most_updates=most)
 
     def _scheduled(self, plan: TrainingPlan) -> ScheduleRecord:
         from baselines.networks.survival_blocks import PUBLISHED_EPOCHS

@@ -19,8 +19,8 @@ from past_model.loss import contrastive_loss
 from past_model.model import CellBatch, Past
 from past_model.neighbours import local_graphs
 from past_model.settings import PastSettings, Variant
+from past_model.state_file import CheckpointError
 from past_model.tokens import Tokens, cell_sequence
-from past_model.weights import CheckpointError
 
 CropReader = Callable[[NDArray[np.int64]], Tensor]
 Progress = Callable[[int, int, float], None]
@@ -86,13 +86,14 @@ def pretrain(
     checkpoint: Path | None = None,
     most_steps: int = 0,
 ) -> list[float]:
-    """Train ``model`` in place and return every step's loss; at most ``most_steps`` of them (0: all).
+    """Train ``model`` in place and return every step's loss.
 
     Batches, augmentation and dropout are drawn from ``generator`` (on the CPU). Negatives are the other, uniformly
     random pairs of a batch, as in the released code. CUDA runs in bfloat16 autocast. With ``checkpoint``, the state
     is saved after each epoch and a run that finds it goes on from there to the same result (exact on the CPU).
+    ``most_steps``: updates after which training ends (0: after ``settings.epochs``); the rates stay as planned.
     Raises ValueError with fewer than two pairs, ArithmeticError when the loss is not finite, and
-    :class:`past_model.weights.CheckpointError` on a checkpoint that cannot be read.
+    :class:`past_model.state_file.CheckpointError` on a checkpoint that cannot be read.
     """
     if len(pairs) < 2:
         raise ValueError(f"{len(pairs)} pairs; a contrastive loss needs at least 2")
@@ -102,21 +103,20 @@ def pretrain(
     batch = min(settings.batch_size, len(pairs))
     per_epoch = len(pairs) // batch
     losses: list[float] = []
+    planned = per_epoch * settings.epochs
+    steps = min(planned, most_steps) if most_steps else planned
     done = _resume(checkpoint, model, optimiser, generator, losses)
-    for epoch in range(done, settings.epochs):
+    for epoch in range(done, -(-steps // per_epoch)):
         order = torch.randperm(len(pairs), generator=generator).numpy()[: per_epoch * batch]
         dropout_seed = int(torch.randint(0, 2**62, (1,), generator=generator))
         with seeded(dropout_seed, device):
-            for i, rows in enumerate(order.reshape(per_epoch, batch)):
+            for i, rows in enumerate(order.reshape(per_epoch, batch)[: steps - epoch * per_epoch]):
                 step = epoch * per_epoch + i
-                if most_steps and step >= most_steps:
-                    model.eval()
-                    return losses
                 _set_rate(optimiser, learning_rate(step + 1, per_epoch, settings))
                 loss = _step(model, pairs, rows, settings, optimiser, generator)
                 losses.append(loss)
                 if progress is not None:
-                    progress(step + 1, per_epoch * settings.epochs, loss)
+                    progress(step + 1, steps, loss)
         _save(checkpoint, epoch + 1, model, optimiser, generator, losses)
     model.eval()
     return losses

@@ -8,18 +8,18 @@ loads can pass in silence without setting one weight; here every difference that
 
 from __future__ import annotations
 
-import argparse
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from past_model.model import Past
+from past_model.settings import FAITHFUL, PastSettings
+from past_model.state_file import CheckpointError, State, listed, read_state
 
-State = dict[str, Tensor]
+__all__ = ["CheckpointError", "ReleasedState", "load_released", "read_released", "refuse_other_layout"]
 
+IMAGE = "image_encoder"
 OPTIONAL_PARTS = ("graph_encoder", "fusion_layer", "fusion_norm", "image_projection", "cell_projection")
 """Saved with the whole model, absent from an encoders-only file: each must be whole or wholly absent."""
 OPTIONAL_KEYS = ("temperature", "attn_bias")
@@ -27,11 +27,6 @@ UNUSED_PREFIXES = ("cell_encoder.encoder_layer.", "graph_encoder.distance_transf
 """Saved but never used: the layer that PyTorch copies twelve times (2.10 M parameters), and the map from distances to
 edge weights that only the release's GCN option reads."""
 TABLE = "cell_encoder.embeddings.weight"
-_SHOWN = 5
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be loaded; the message names the keys."""
 
 
 @dataclass(frozen=True)
@@ -44,28 +39,13 @@ class ReleasedState:
     def table_rows(self) -> int:
         """Rows of the token embedding table (20,345 in the release)."""
         if TABLE not in self.tensors or self.tensors[TABLE].ndim != 2:
-            raise CheckpointError(f"keys differ: missing {TABLE}; unexpected {_listed(sorted(self.tensors))}")
+            raise CheckpointError(f"keys differ: missing {TABLE}; unexpected {listed(sorted(self.tensors))}")
         return int(self.tensors[TABLE].shape[0])
 
 
 def read_released(path: Path) -> ReleasedState:
     """Read the tensors; code inside a pickle is never run. Raises :class:`CheckpointError`."""
-    try:
-        # The release's training loop saves its command line beside the state: plain data, no code.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"refused or unreadable ({str(error).splitlines()[0]})") from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise CheckpointError(f"unreadable checkpoint ({type(error).__name__}), perhaps cut short") from None
-    state = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        found = sorted(map(str, content)) if isinstance(content, dict) else [type(content).__name__]
-        raise CheckpointError(f"no key 'model' with named tensors; found {_listed(found)}")
-    tensors = {str(key): value for key, value in state.items()}
-    if all(key.startswith("module.") for key in tensors):
-        tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
-    return ReleasedState(tensors)
+    return ReleasedState(read_state(path))
 
 
 def load_released(model: Past, state: ReleasedState) -> tuple[str, ...]:
@@ -74,6 +54,29 @@ def load_released(model: Past, state: ReleasedState) -> tuple[str, ...]:
     Raises :class:`CheckpointError` naming the missing, unexpected or misshapen keys.
     """
     own = model.state_dict()
+    given, absent = _fitting(own, state)
+    model.load_state_dict({**own, **given})
+    return absent
+
+
+def refuse_other_layout(state: ReleasedState, settings: PastSettings) -> None:
+    """Raise :class:`CheckpointError` if the parts beside the image encoder are not the release's at these sizes.
+
+    For whoever takes the image encoder alone: a file has one verdict, whatever is read from it. Names and shapes are
+    compared; nothing is copied, and no memory is taken.
+    """
+    with torch.device("meta"):
+        own = Past(settings, FAITHFUL, state.table_rows).state_dict()
+    rest = {key: value for key, value in state.tensors.items() if not _of_image(key)}
+    _fitting({key: value for key, value in own.items() if not _of_image(key)}, ReleasedState(rest))
+
+
+def _of_image(key: str) -> bool:
+    return key.partition(".")[0] == IMAGE
+
+
+def _fitting(own: State, state: ReleasedState) -> tuple[State, tuple[str, ...]]:
+    """The tensors by the names of ``own``, and the parts that are not there; any other difference is an error."""
     given = {key: value for key, value in state.tensors.items() if not key.startswith(UNUSED_PREFIXES)}
     given = _one_gat_projection(given)
     parts = {key.split(".")[0] for key in given}
@@ -81,12 +84,11 @@ def load_released(model: Past, state: ReleasedState) -> tuple[str, ...]:
     expected = {key for key in own if key.split(".")[0] not in absent}
     missing, unexpected = sorted(expected - given.keys()), sorted(given.keys() - expected)
     if missing or unexpected:
-        raise CheckpointError(f"keys differ: missing {_listed(missing)}; unexpected {_listed(unexpected)}")
+        raise CheckpointError(f"keys differ: missing {listed(missing)}; unexpected {listed(unexpected)}")
     for key, value in given.items():
         if value.shape != own[key].shape:
             raise CheckpointError(f"{key} has shape {tuple(value.shape)}, expected {tuple(own[key].shape)}")
-    model.load_state_dict({**own, **given})
-    return absent
+    return given, absent
 
 
 def _one_gat_projection(state: State) -> State:
@@ -99,8 +101,3 @@ def _one_gat_projection(state: State) -> State:
             if twin in state and torch.equal(state[twin], state[key]):
                 del renamed[twin]
     return renamed
-
-
-def _listed(keys: list[str]) -> str:
-    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
-    return (", ".join(keys[:_SHOWN]) + more) or "none"

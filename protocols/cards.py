@@ -35,6 +35,9 @@ def card_problems(card: Card, *, tasks: Mapping[str, TaskFacts], encoders: Colle
             problems += _unknown("needs", need, tasks[card.task].needs)
     for name in (*([card.encoder] if card.encoder else []), *card.starts_from):
         problems += _unknown("encoder", name, encoders)
+    for name in card.checkpoints:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            problems.append(f"checkpoint {name!r} is not in lower_case_words")
     protocols = {name: metrics for facts in tasks.values() for name, metrics in facts.protocols.items()}
     for claim in card.published:
         problems += _claim_problems(claim, protocols)

@@ -7,13 +7,15 @@ a :class:`TrainingData` and asked about an :class:`Inputs`, which has no targets
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from protocols.errors import UserError
 
 FloatArray = NDArray[np.float32]
 CountArray = NDArray[np.int32]
@@ -52,7 +54,8 @@ class Card:
     table (or of the run's ``encoders``) whose frozen embedding the model reads; the engine computes it once for all.
     ``needs`` names what a cohort must have (each task says which words it knows; ``"oracle"``: a known truth), so that
     a cohort without it is skipped with a reason instead of failing. ``starts_from`` names further encoders whose
-    ``weights`` entries the model loads itself. ``files``: data files beside the model's own file that it reads.
+    ``weights`` entries the model loads itself; ``checkpoints`` names released states of its own, no encoders, which it
+    loads in place of those. ``files``: data files beside the model's own file that it reads.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Card:
     licence: str = ""
     encoder: str | None = None
     starts_from: tuple[str, ...] = ()
+    checkpoints: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     training_overlap: str = "unknown"
     published: tuple[Published, ...] = ()
@@ -72,6 +76,12 @@ class Card:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names whose ``weights`` and ``encoders`` entries are this model's: it is handed these and no others."""
+        encoder = (self.encoder,) if self.encoder else ()
+        return tuple(dict.fromkeys((*encoder, *self.starts_from, *self.checkpoints)))
 
 
 @dataclass(frozen=True)
@@ -100,12 +110,48 @@ class ScheduleRecord:
     cut: bool
 
 
+class PartWeights(dict[str, dict[str, str]]):
+    """``weights`` entries by part, of which a model sees those that its card names.
+
+    Asking for any other is an error and never "there is none": a model whose card forgets a part would start at random
+    whatever the run's file says. Lookups of the whole (``items``, ``len``) show what was handed over.
+    """
+
+    def __init__(
+        self, given: Mapping[str, dict[str, str]] | Iterable[Any] = (), declared: Collection[str] | None = None
+    ) -> None:
+        super().__init__(given)
+        self.declared = None if declared is None else frozenset(declared)
+
+    def __contains__(self, part: object) -> bool:
+        self._refuse_undeclared(part)
+        return super().__contains__(part)
+
+    def __getitem__(self, part: str) -> dict[str, str]:
+        self._refuse_undeclared(part)
+        return super().__getitem__(part)
+
+    def get(self, part: str, default: Any = None, /) -> Any:
+        self._refuse_undeclared(part)
+        return super().get(part, default)
+
+    def _refuse_undeclared(self, part: object) -> None:
+        declared = getattr(self, "declared", None)
+        if declared is not None and part not in declared:
+            raise UserError(
+                f"the model asks for the weights of {part!r}, which its card does not name", where="its card",
+                expected=f"a part of the card ({', '.join(sorted(declared)) or 'it has none'})",
+                remedy="name an encoder in starts_from, a state of the model's own in checkpoints",
+            )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a run hands to every model. ``profile`` changes numbers, never branches.
 
-    ``most_steps``: updates after which a training of images ends, whatever its plan says (0: as the plan says). The
-    stage of contract tests sets it: whether a model keeps its contract does not depend on how long it is trained.
+    ``most_steps``: updates after which every training ends, whatever its plan says (0: as the plan says). The stage of
+    contract tests sets it: whether a model keeps its contract does not depend on how long it is trained. So does a run
+    that is a smoke test: each architecture whole, a step or two of each training.
     ``deterministic``: on CUDA, whether a kernel without a deterministic version ends the run (else the record names
     it); a CPU has none such, and there it is False whatever the run's file says.
     """
@@ -119,6 +165,16 @@ class Settings:
     weights: dict[str, dict[str, str]] = field(default_factory=dict)
     encoders: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The run's own encoders by name, see :mod:`baselines.encoders.entries`."""
+    parts: tuple[str, ...] | None = None
+    """What the card names (``Card.parts``); None outside a run, where nobody's card is asked."""
+
+    def __post_init__(self) -> None:
+        if self.parts is not None:
+            object.__setattr__(self, "weights", PartWeights(self.weights, self.parts))
+
+    def at_most(self, steps: int) -> int:
+        """The updates of a training that plans ``steps`` of them."""
+        return min(steps, self.most_steps) if self.most_steps else steps
 
 
 class Inputs(Protocol):
@@ -193,7 +249,8 @@ class TrainingData(Inputs, Protocol):
 
 @runtime_checkable
 class Model(Protocol):
-    """An answer. Optional hooks: ``pretrain(data)`` before ``fit``, ``weights()`` for provenance."""
+    """An answer. Optional hooks: ``pretrain(data)`` before ``fit``, ``weights()`` for provenance,
+    ``load_weights(settings)`` where it loads parts itself."""
 
     card: ClassVar[Card]
 
@@ -214,6 +271,17 @@ class Pretrains(Protocol):
 @runtime_checkable
 class HasWeights(Protocol):
     def weights(self) -> tuple[WeightsRecord, ...]: ...
+
+
+@runtime_checkable
+class LoadsWeights(Protocol):
+    """A model that loads parts itself (``starts_from``, ``checkpoints``) and can be asked to before it is fitted."""
+
+    @classmethod
+    def load_weights(cls, settings: Settings, /) -> tuple[WeightsRecord, ...]:
+        """Load every part that ``settings.weights`` names into the networks that a fit would start from, and say where
+        each came from. Nothing is kept: the run learns in time whether the files fit."""
+        ...
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from protocols.contract import Card, Published, WeightsRecord
+from protocols.contract import Card, Published, ScheduleRecord, WeightsRecord
 from protocols.sealed import read_seal
 
 MANIFEST_FILE = "manifest.json"
@@ -31,6 +31,10 @@ class Manifest:
     threads: int
     libraries: dict[str, str] = field(default_factory=dict)
     weights: tuple[WeightsRecord, ...] = ()
+    schedule: tuple[ScheduleRecord, ...] = ()
+    """Of every training that the answers come from: pre-training, then fold by fold."""
+    most_steps: int = 0
+    """Updates after which the run ended every training (0: as planned): a smoke test and no result."""
     skipped: str = ""
     notes: tuple[str, ...] = ()
     """What a reader of the board must know of this cell, as its makers noticed it."""
@@ -46,6 +50,7 @@ def read_manifest(path: Path) -> tuple[Manifest, dict[str, str]]:
     told = json.loads((path / MANIFEST_FILE).read_text(encoding="utf-8"))
     told["card"] = card_of(told["card"])
     told["weights"] = tuple(WeightsRecord(**one) for one in told["weights"])
+    told["schedule"] = tuple(ScheduleRecord(**one) for one in told["schedule"])
     told["notes"] = tuple(told["notes"])
     return Manifest(**told), {**seal.of, "predictions": seal.hash}
 

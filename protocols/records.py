@@ -46,7 +46,8 @@ class ScoreRecord:
     gene, pearson, reachable and visible_share (None off the phantom). ``metrics``: what the summary's numbers are, as
     :class:`protocols.metric.Metric`, the headline first, copied from the protocol when it was scored. ``details`` is
     what the task's own figures and notices read; the task's score file says what it holds. Per-unit values stand
-    beside the record in ``units.parquet``.
+    beside the record in ``units.parquet``. ``schedule``: every training behind the answers, as
+    :class:`protocols.contract.ScheduleRecord`; ``most_steps``: the run's cap on updates (0: none).
     """
 
     protocol: str
@@ -77,6 +78,8 @@ class ScoreRecord:
     place: int = 100
     notes: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
+    schedule: list[dict[str, Any]] = field(default_factory=list)
+    most_steps: int = 0
 
     def write(self, folder: Path) -> None:
         """Write ``record.json`` into a folder that is being sealed."""

@@ -13,8 +13,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from protocols.contract import Card, RowArray, Settings, WeightsRecord
+from protocols.contract import Card, HasSchedule, HasWeights, RowArray, ScheduleRecord, Settings, WeightsRecord
 from protocols.declared import Answered
+from protocols.errors import UserError
 from protocols.metrics.patient_values import PatientValues
 from protocols.protocol import Board, Protocol
 from protocols.records import Interval
@@ -140,10 +141,25 @@ class Fit:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a job says of itself: the weights that its model started from, and the units it answered (for speed)."""
+    """What a job says of itself: the weights that its model started from, the units it answered (for speed), and how
+    long each part of it was trained."""
 
     weights: tuple[WeightsRecord, ...]
     units: int
+    schedule: tuple[ScheduleRecord, ...] = ()
+
+    @classmethod
+    def of(cls, model: object, units: int) -> Fitted:
+        """What a fitted model says of itself by the hooks that it has."""
+        weights = tuple(model.weights()) if isinstance(model, HasWeights) else ()
+        schedule = tuple(model.schedule()) if isinstance(model, HasSchedule) else ()
+        for one in schedule:
+            if not isinstance(one, ScheduleRecord):
+                raise UserError(
+                    f"schedule() returned {type(one).__name__}", where=type(model).__name__,
+                    expected="ScheduleRecord (protocols.contract), one a training", remedy="return a tuple of them",
+                )  # fmt: skip
+        return cls(weights, units, schedule)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +235,7 @@ class Task:
     - ``jobs(question) -> list[str]``: parts that are fitted by themselves, heaviest first;
       ``fit(fit, job, folder) -> Fitted``; ``join(question, {job: folder}, folder)``: default: all files are taken.
     - ``pretrains_on(question, card) -> str``: the cohort learned from once before any fold, or an empty text;
-      ``pretrain(fit, opened, folder)``.
+      ``pretrain(fit, opened, folder) -> Fitted``.
     - ``score(question, answers) -> Scored``; ``score_control(question, name) -> Scored``;
       ``average({board: (record, folder)}) -> Scored``; ``describe(question) -> dict``.
     - ``lay_out(question, table or folder, folder, where)``: a stranger's answers as the task's own files;
@@ -227,6 +243,8 @@ class Task:
       rows by the column ``cohort``.
     - ``units(question) -> Iterator[DataFrame]``; ``targets(question) -> DataFrame | None``.
     - ``checks(model_class, name, settings) -> list[(name, callable)]``; ``template() -> str``; ``notices(records)``.
+    - ``learning(model_class, settings, plant) -> Learned``: what a model makes of a signal planted in made-up units
+      (:mod:`protocols.learning`).
     """
 
     name: str
@@ -261,6 +279,7 @@ class Task:
     score_control: Part | None = None
     average: Part | None = None
     targets: Part | None = None
+    learning: Part | None = None
     notices: Part | None = None
     boards_in: Part | None = None
     columns: tuple[str, ...] = ()

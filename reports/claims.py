@@ -12,6 +12,7 @@ from protocols.records import AVERAGE, ScoreRecord
 from reports.cells import first_seeds, title_of
 from reports.describe import Cohort, Weights, describe_cohort, describe_weights
 from reports.metrics import BoardMetrics, metrics_of
+from reports.schedule import CUT, SMOKE, Training, describe_training
 
 HEADLINE = "headline"
 
@@ -41,6 +42,8 @@ class Status(StrEnum):
     RANDOM_WEIGHTS = "not comparable: random weights"
     UNKNOWN_WEIGHTS = "not comparable: weights not stated"
     OTHER_COHORT = "not comparable: other cohort"
+    SMOKE_TEST = f"not comparable: {SMOKE}"
+    SCHEDULE_CUT = f"not comparable: {CUT}"
     OTHER_METRIC = "not comparable: other metric"
     SKIPPED = "not measured: skipped"
     NOT_RUN = "not measured: protocol not run"
@@ -108,8 +111,8 @@ def _distance(claim: Claim) -> tuple[bool, bool, int]:
     return claim.measured is None, claim.statuses != (Status.COMPARABLE,), len(claim.statuses)
 
 
-def reasons_apart(weights: Weights, cohort: Cohort, source: str) -> tuple[Status, ...]:
-    """Why numbers from this cohort and these weights do not answer a number printed in ``source``.
+def reasons_apart(weights: Weights, cohort: Cohort, source: str, training: Training) -> tuple[Status, ...]:
+    """Why numbers from this cohort, these weights and this training do not answer a number printed in ``source``.
 
     A cohort answers a paper only if it says so itself (``published_in`` names the source): equal names prove nothing.
     """
@@ -122,6 +125,10 @@ def reasons_apart(weights: Weights, cohort: Cohort, source: str) -> tuple[Status
         reasons.append(Status.RANDOM_WEIGHTS)
     elif weights.state in ("unknown", "predictions only"):
         reasons.append(Status.UNKNOWN_WEIGHTS)
+    if training.most_steps:
+        reasons.append(Status.SMOKE_TEST)
+    elif training.cut:
+        reasons.append(Status.SCHEDULE_CUT)
     return tuple(reasons)
 
 
@@ -164,4 +171,5 @@ def _measure(cell: ScoreRecord | None, metric: str, source: str) -> tuple[float 
     if measured is None:
         return None, (Status.UNDEFINED,)
     weights = describe_weights(cell.weights, kind=cell.kind)
-    return measured, reasons_apart(weights, describe_cohort(cell.cohort), source) or (Status.COMPARABLE,)
+    cohort, training = describe_cohort(cell.cohort), describe_training([cell])
+    return measured, reasons_apart(weights, cohort, source, training) or (Status.COMPARABLE,)

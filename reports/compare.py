@@ -13,6 +13,7 @@ from protocols.records import Interval, ScoreRecord
 from reports.cells import first_seeds
 from reports.leaderboard import SAME_DATA, VERSION
 from reports.metrics import BoardMetrics, metrics_of
+from reports.schedule import SMOKE, describe_training
 from reports.tables import interval, number, p_value
 
 
@@ -25,7 +26,7 @@ class Comparison:
 
     ``genes``: how many both have a Pearson r of, in how many of them A's is higher, and in how many B's; ``genes_p`` of
     a sign test over those that differ, which counts genes as if they were independent and so describes. ``reason`` says
-    why there is nothing to compare.
+    why there is nothing to compare; ``caveats``, why the difference is no verdict on a method.
     """
 
     protocol: str
@@ -42,6 +43,7 @@ class Comparison:
     genes_b_better: int = 0
     genes_p: float | None = None
     reason: str = ""
+    caveats: tuple[str, ...] = ()
 
 
 def compare_all(records: Sequence[ScoreRecord], a: str, b: str, *, seed: int) -> list[Comparison]:
@@ -78,19 +80,21 @@ def compare(a: ScoreRecord, b: ScoreRecord, *, seed: int) -> Comparison:
     _refuse_other_data(a, b)
     difference, pair = _pair(a, b, seed)
     p, effect = (None, None) if pair is None else (pair.p, pair.effect)
-    return Comparison(*named, difference, _better(pair, metrics), p, effect, *_genes(a, b))
+    return Comparison(*named, difference, _better(pair, metrics), p, effect, *_genes(a, b), caveats=_caveats(a, b))
 
 
 def table(found: Comparison) -> str:
     """A few lines for the terminal."""
     if found.reason:
         return f"  nothing to compare: {found.reason}"
-    ahead = {"A": f"{found.a} is better", "B": f"{found.b} is better"}.get(found.better, "not told apart")
+    word = "scores better here" if found.caveats else "is better"
+    ahead = {"A": f"{found.a} {word}", "B": f"{found.b} {word}"}.get(found.better, "not told apart")
     patients = found.difference.n_patients
     lines = [
         f"  {found.metric}, {found.a} minus {found.b}: {number(found.difference.mean)} "
         f"(95 % CI {interval(found.difference)}, p {p_value(found.p)}), {patients} patients: {ahead}",
         "  p is of these two alone; ranks take all pairs of the board together",
+        *(f"  {caveat}" for caveat in found.caveats),
     ]
     if patients < TELLING:
         lines.append(f"  fewer than {TELLING} patients can tell no two models apart")
@@ -101,6 +105,18 @@ def table(found: Comparison) -> str:
             f"{found.b} in {found.genes_b_better}{p}"
         )
     return "\n".join(lines)
+
+
+def _caveats(a: ScoreRecord, b: ScoreRecord) -> tuple[str, ...]:
+    """What keeps a difference from being a verdict on a method: a training that our cap ended."""
+    lines = []
+    for record in (a, b):
+        training = describe_training([record])
+        if training.most_steps:
+            lines.append(f"{record.model}: a {SMOKE} and no result (most_steps {training.most_steps})")
+        elif training.cut:
+            lines.append(f"{record.model}: {training.text}; the difference is no verdict on the method")
+    return tuple(lines)
 
 
 def _unscored(record: ScoreRecord) -> str:

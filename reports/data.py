@@ -116,6 +116,9 @@ def _flat(board: Leaderboard, row: Row, keys: Sequence[str]) -> dict[str, Any]:
         "seed_sd": row.spread[1] if row.spread else None,
         "seed_share": row.seed_share,
         "contract": row.contract.text if row.contract else "",
+        "schedule": "; ".join(f"{part.part}: {part.text}" for part in row.training.parts),
+        "schedule_cut": row.training.cut,
+        "most_steps": row.training.most_steps,
     }
 
 

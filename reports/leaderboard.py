@@ -6,7 +6,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from reports.describe import PREDICTIONS_ONLY, Cohort, Cost, Weights, describe_c
 from reports.metrics import BoardMetrics, metrics_of
 from reports.notices import Notice, TaskNotices, collect_notices
 from reports.ranking import Behind, Detectable, Ranking, rank_models
+from reports.schedule import CUT, Training, describe_training
 
 Group = Literal["ranked", "unranked", "reference", "skipped"]
 GROUPS: tuple[Group, ...] = ("ranked", "unranked", "reference", "skipped")
@@ -61,6 +62,8 @@ class Row:
     libraries: dict[str, str]
     contract: Contract | None = None
     """What the contract tests say of it; None where nobody asked."""
+    training: Training = field(default_factory=Training)
+    """How long it was trained, over folds and training seeds."""
 
     @property
     def mark(self) -> str:
@@ -238,7 +241,8 @@ def placed(board: Leaderboard, record: ScoreRecord) -> str:
         mark = "->" if row.model == record.model else "  "
         rank = f"{row.kind if row.rank is None else row.rank}{f' {row.mark}' if row.mark else ''}"
         ends = "" if row.headline.low is None else f"  {row.headline.low:.3f} to {row.headline.high:.3f}"
-        lines.append(f"{mark} {rank:>8}  {row.title:<44} {row.headline.mean:.3f}{ends}")
+        cut = f"  {CUT}" if row.training.cut else ""
+        lines.append(f"{mark} {rank:>8}  {row.title:<44} {row.headline.mean:.3f}{ends}{cut}")
     return "\n".join(lines)
 
 
@@ -315,6 +319,7 @@ def _row(
         hashes=record.hashes,
         libraries=record.libraries,
         contract=contracts.of(record.model) if contracts else None,
+        training=describe_training(own),
     )
 
 

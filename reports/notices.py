@@ -9,6 +9,7 @@ from typing import Literal
 from protocols.metrics.pairwise import TELLING
 from protocols.records import ScoreRecord
 from reports.describe import PREDICTIONS_ONLY, Cohort, describe_weights
+from reports.schedule import CUT, SMOKE, describe_training
 
 Level = Literal["warning", "note"]
 TaskNotices = Callable[[Sequence[ScoreRecord]], Sequence[tuple[Level, str]]]
@@ -38,6 +39,7 @@ def collect_notices(
         _about_patients(records),
         _about_identity(cohort),
         _about_profiles(records),
+        _about_schedules(records),
         _about_missing(missing),
         *more,
         *(Notice(level, text) for level, text in (of_task(records) if of_task else ())),
@@ -80,6 +82,26 @@ def _about_patients(records: Sequence[ScoreRecord]) -> Notice | None:
         "warning",
         f"Only {fewest} patient{'' if fewest == 1 else 's'}: fewer than {TELLING} can tell no two models "
         "apart, however far apart their means are, so every model has rank 1.",
+    )
+
+
+def _about_schedules(records: Sequence[ScoreRecord]) -> Notice | None:
+    """Of whom our cap, and not the method's own rule, ended the training."""
+    steps = sorted({r.most_steps for r in records if r.most_steps})
+    if steps:
+        text = " or ".join(f"{one} step{'' if one == 1 else 's'}" for one in steps)
+        return Notice(
+            "warning",
+            f"A {SMOKE} and no result: most_steps ended every training after {text}. The numbers show that the "
+            "networks run, and nothing else.",
+        )
+    cut = sorted(str(r.card.get("title") or r.model) for r in records if describe_training([r]).cut)
+    if not cut:
+        return None
+    return Notice(
+        "warning",
+        f"{CUT.capitalize()}: our cap ended the training of {', '.join(cut)}, and not the rule that the method's own "
+        f"paper or code states. {'Such a row is' if len(cut) == 1 else 'Such rows are'} no verdict on the method.",
     )
 
 

@@ -120,12 +120,19 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
         *((_behind_column(less),) if any(row.behind for row in board.rows) else ()),
         *((_seed_column(less),) if any(row.spread for row in board.rows) else ()),
         *(_secondary(key, board.metrics.secondary[key]) for key in board.secondary),
+        *((SCHEDULE,) if any(row.training.cut for row in board.rows) else ()),
         Column("published", "Published", lambda row: published_with_source(row.claims), _published_value,
                hint="as its paper prints it"),
         Column("verdict", "Verdict", lambda row: verdict(row.claims), lambda row: verdict(row.claims), numeric=False),
         Column("weights", "Weights", lambda row: weights_text(row.weights), lambda row: row.weights.state,
                numeric=False, low_first=True),
     )  # fmt: skip
+
+
+SCHEDULE = Column(
+    "schedule", "Schedule", lambda row: row.training.text or "–", lambda row: row.training.text or None, numeric=False,
+    hint="where our cap ended the training and not the method's own rule: no verdict on the method", low_first=True,
+)  # fmt: skip
 
 
 def _behind_column(less: bool) -> Column:

@@ -15,7 +15,7 @@ from reports.tables import NOTHING, cohort_text, columns, shared_notices, tie_li
 if TYPE_CHECKING:
     from rich.console import Console
 
-SHOWN = ("rank", "model", "mean", "ci", "n", "weights")
+SHOWN = ("rank", "model", "mean", "ci", "n", "weights", "schedule")
 WIDE = (*SHOWN, "behind", "seeds", "published")
 WIDE_FROM = 120
 """Terminal columns from which the wide set of the table's columns fits."""
@@ -76,7 +76,7 @@ def _print_board(console: Console, board: Leaderboard, said_once: Sequence[Notic
         table.add_column(
             column.title,
             justify="right" if column.numeric else "left",
-            no_wrap=column.key not in ("model", "published"),
+            no_wrap=column.key not in ("model", "published", "schedule"),
         )
     previous: Row | None = None
     for row in board.rows:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from protocols.contract import Settings
+from protocols.contract import Card, Settings
 from protocols.errors import UserError, did_you_mean
 from protocols.names import safe_names
 from protocols.settings import Strict
@@ -35,6 +36,7 @@ class Config(Strict):
     workers: int = Field(ge=1)
     device: Literal["cpu", "cuda", "auto"]
     deterministic: bool = False
+    most_steps: int | None = Field(default=None, ge=1)
     contract: Literal["mark", "leave_out"] = "mark"
     tasks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     cohorts: dict[str, dict[str, dict[str, Any]]]
@@ -64,9 +66,25 @@ class Config(Strict):
             device=device,
             threads=self.threads,
             deterministic=self.deterministic and device == "cuda",
+            most_steps=self.most_steps or 0,
             weights={part: self.weights[part] for part in parts if part in self.weights},
             encoders={part: dict(entry) for part, entry in encoders.items() if entry is not None},
+            parts=parts,
         )
+
+    def settings_of(self, card: Card, seed: int | None = None) -> Settings:
+        """What the model of that card is handed. A named checkpoint of its own stands in place of what it would start
+        from, so the entries of ``starts_from`` are then not handed over: they would be loaded by nobody."""
+        settings = self.settings(*card.parts, seed=seed)
+        if not any(part in settings.weights for part in card.checkpoints):
+            return settings
+        kept = {part: given for part, given in settings.weights.items() if part not in replaced(card)}
+        return replace(settings, weights=kept)
+
+
+def replaced(card: Card) -> set[str]:
+    """Parts that nobody loads once a checkpoint of the model's own is named."""
+    return set(card.starts_from) - {card.encoder, *card.checkpoints}
 
 
 def resolve_device(device: str) -> str:

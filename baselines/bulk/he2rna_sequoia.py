@@ -14,6 +14,7 @@ class HE2RNASequoia(He2rna):
     recipe: ClassVar[Literal["original", "sequoia"]] = "sequoia"
     grouped_by: ClassVar[GroupedBy] = "features"
     mean_bias: ClassVar[bool] = False
+    published_schedule: ClassVar[bool] = True
     card: ClassVar[Card] = he2rna_card(
         "he2rna_sequoia",
         "HE2RNA in SEQUOIA's form",

@@ -15,6 +15,7 @@ class HE2RNASequoiaPretrained(StartsFromNormal, He2rna):
     recipe: ClassVar[Literal["original", "sequoia"]] = "sequoia"
     grouped_by: ClassVar[GroupedBy] = "features"
     mean_bias: ClassVar[bool] = False
+    published_schedule: ClassVar[bool] = True
     card: ClassVar[Card] = he2rna_card(
         "he2rna_sequoia_pretrained",
         "HE2RNA in SEQUOIA's form, pre-trained",

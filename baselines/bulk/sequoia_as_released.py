@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from baselines.bulk.parts.models import Sequoia, sequoia_card
+from baselines.bulk.parts.models import ONE_TILE, OVERHANG, Sequoia, sequoia_card
 from protocols.contract import Card
+from protocols.spatial.windows import WindowRule
 
 
 class SequoiaAsReleased(Sequoia):
     mixer: ClassVar[Literal["vit", "vis"]] = "vis"
     released: ClassVar[bool] = True
+    window_rule: ClassVar[WindowRule] = "released"
     standardised: ClassVar[bool] = False
     masked: ClassVar[bool] = False
     mean_bias: ClassVar[bool] = False
+    published_schedule: ClassVar[bool] = True
     card: ClassVar[Card] = sequoia_card(
         "sequoia_as_released",
         "SEQUOIA as its code runs",
@@ -21,7 +24,8 @@ class SequoiaAsReleased(Sequoia):
         notes=(
             "Validation r is averaged over shuffled mini-batches; a last batch of one slide makes it undefined.",
             "The best weights are saved but the last epoch's answer, as in the released code.",
-            "A window's answer is that of its first tile, repeated at every place, as in the released code.",
+            ONE_TILE,
+            OVERHANG,
             "The release skips slides with fewer tiles than places; here they stay, with rows of zeros.",
         ),
     )

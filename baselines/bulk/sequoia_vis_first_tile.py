@@ -1,15 +1,17 @@
 """SEQUOIA ViS with the released windows: the same fit as ``sequoia_vis``, but one tile decides a window.
 
-Not in the default run: it stands beside ``sequoia_vis`` to show what the released bug alone does to maps.
+They also hang over the right and the lower edge. Not in the default run: it stands beside ``sequoia_vis`` to show what
+the released windows alone do to maps.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from baselines.bulk.parts.models import sequoia_card
+from baselines.bulk.parts.models import ONE_TILE, OVERHANG, sequoia_card
 from baselines.bulk.sequoia_vis import SequoiaViS
 from protocols.contract import Card, FloatArray
+from protocols.spatial.windows import WindowRule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,14 +23,15 @@ if TYPE_CHECKING:
 
 class SequoiaViSFirstTile(SequoiaViS):
     drawn_as: ClassVar[str] = SequoiaViS.card.name
+    window_rule: ClassVar[WindowRule] = "released"
     card: ClassVar[Card] = sequoia_card(
         "sequoia_vis_first_tile",
         "SEQUOIA ViS, released windows",
         "uni",
-        notes=("A window's answer is that of its first tile, repeated at every place, as in the released code.",),
+        notes=(ONE_TILE, OVERHANG),
     )
 
     def read_windows(self, network: Any, tiles: Tiles, rows: NDArray[np.int64], device: torch.device) -> FloatArray:
-        from baselines.bulk.parts.windows import repeat_first_place
+        from baselines.bulk.parts.windows import repeat_first_tile
 
-        return repeat_first_place(network, tiles, rows, device)
+        return repeat_first_tile(network, tiles, rows, device)

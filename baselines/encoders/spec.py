@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from past_model.resizing import Filter, Framing
 from protocols.errors import look_up
 
 Triple = tuple[float, float, float]
+HubRepoType = Literal["model", "dataset"]
+HUB_REPO_TYPES: tuple[HubRepoType, ...] = get_args(HubRepoType)
 
 IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP: tuple[Triple, Triple] = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -37,8 +40,9 @@ class EncoderSpec:
     ``architecture`` names a builder in ``modules.BUILDERS``, ``key_map`` a renaming in ``checkpoint_keys.KEY_MAPS``.
     ``unused_keys`` are regular expressions of checkpoint entries that the encoder rightly leaves aside, ``zero_keys``
     parameters that the checkpoint rightly lacks (they become 0); every other difference is an error. ``mpp`` is the
-    pre-training resolution in micrometres per pixel (None: mixed or unstated). ``filter``: how crops are resized to
-    ``pixels``.
+    pre-training resolution in micrometres per pixel (None: mixed or unstated). ``filter`` and ``framing``: how
+    the encoder's own code resizes images to ``pixels``, and what it does with those that are not square.
+    ``hub_repo_type``: what kind of repository ``hub_id`` names; the hub keeps them apart.
     """
 
     name: str
@@ -54,12 +58,14 @@ class EncoderSpec:
     training_overlap: str
     hub_id: str | None = None
     hub_file: str | None = None
+    hub_repo_type: HubRepoType = "model"
     mpp: float | None = None
     key_map: str = "plain"
     unused_keys: tuple[str, ...] = ()
     zero_keys: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
-    filter: Literal["bicubic", "bilinear"] = "bicubic"
+    filter: Filter = "bicubic"
+    framing: Framing = "squeeze"
     build: str = ""
     """``file.py:function`` of an encoder that the run's file brings; empty for rows of the table."""
 

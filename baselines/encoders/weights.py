@@ -2,55 +2,92 @@
 
 from __future__ import annotations
 
-import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from baselines.encoders.checkpoint_keys import KEY_MAPS, State
 from baselines.encoders.entries import encoder_spec, weights_of
 from baselines.encoders.modules import build_encoder
-from baselines.encoders.spec import EncoderSpec
+from baselines.encoders.spec import HUB_REPO_TYPES, EncoderSpec, HubRepoType
+from past_model.settings import PROFILES
+from past_model.state_file import CheckpointError, listed, read_state
+from past_model.weights import ReleasedState, refuse_other_layout
 from protocols.contract import Settings, WeightsRecord
 from protocols.errors import NotThere, UserError, did_you_mean, look_up, refuse_unknown_keys
 from protocols.files import sha256_of
 
-_CONTAINERS = ("model", "state_dict", "module")
 _FILE_KEYS = ("path", "sha256")
-_HUB_KEYS = ("hub", "revision", "file", "sha256")
-_SHOWN = 5
+_HUB_KEYS = ("hub", "revision", "file", "sha256", "repo_type")
+PAST_KEYS = "past"
+"""The key map of a checkpoint that holds a whole PAST model, of which an encoder is a part."""
 
 
 def load_encoder(name: str, settings: Settings, seed: int | None = None) -> tuple[nn.Module, WeightsRecord]:
     """The encoder in eval mode, with the weights that ``settings.weights[name]`` names, or a random start.
 
     ``{"path": …, "sha256": …}`` is a local file (the hash is required); ``{"hub": id, "revision": 40 hex digits,
-    "file": …, "sha256": optional}`` comes through huggingface_hub with the user's own token.
+    "file": …, "sha256": optional, "repo_type": model or dataset}`` comes through huggingface_hub with the user's own
+    token.
     """
     spec, network = encoder_spec(name, settings), build_encoder(name, settings, seed)
     given = weights_of(name, settings)
     if given is None:
         return network, WeightsRecord(part=name, source="random")
     path, record = find_weights(spec, given)
-    load_strictly(network, read_checkpoint(path), spec, where=path)
+    state = read_checkpoint(path)
+    if spec.key_map == PAST_KEYS:
+        refuse_other_past(state, spec.size(settings.profile).dim, settings.profile, path)
+    load_strictly(network, state, spec, where=path)
     return network, record
+
+
+def load_each(parts: Sequence[str], settings: Settings) -> tuple[WeightsRecord, ...]:
+    """Load each encoder that ``settings`` name weights of, and keep where they came from."""
+    return tuple(load_encoder(part, settings)[1] for part in parts if weights_of(part, settings) is not None)
+
+
+def refuse_other_past(state: State, dim: int, profile: str, path: Path) -> None:
+    """One verdict on a released PAST file: who reads its image encoder alone refuses what ``past`` refuses.
+
+    ``dim`` is the image encoder's width, to which the rest is attached (of the table's mini, not of PAST's).
+    """
+    numbers = replace(look_up(profile, PROFILES, kind="profile", where="encoder past"), image_dim=dim)
+    try:
+        refuse_other_layout(ReleasedState(state), numbers)
+    except CheckpointError as error:
+        raise not_past(error, path) from None
+
+
+def not_past(error: CheckpointError, path: Path) -> UserError:
+    """What whoever loads a released PAST file says of one that does not fit."""
+    return UserError(
+        str(error), where=path, expected="the layout of Boyoungc/PAST",
+        remedy="published weights fit profile: full; fetch the file again if it is damaged",
+    )  # fmt: skip
 
 
 def find_weights(spec: EncoderSpec, entry: Mapping[str, str]) -> tuple[Path, WeightsRecord]:
     """The verified local file of an encoder's ``weights`` entry, and its record."""
-    return find_file(spec.name, entry, spec.hub_file)
+    return find_file(spec.name, entry, spec.hub_file, spec.hub_repo_type)
 
 
-def find_file(name: str, entry: Mapping[str, str], hub_file: str | None) -> tuple[Path, WeightsRecord]:
-    """The verified local file of part ``name``'s ``weights`` entry; ``hub_file`` is its usual name on the hub."""
+def find_file(
+    name: str, entry: Mapping[str, str], hub_file: str | None, repo_type: HubRepoType = "model"
+) -> tuple[Path, WeightsRecord]:
+    """The verified local file of part ``name``'s ``weights`` entry.
+
+    ``hub_file`` and ``repo_type`` are what its usual repository calls the file, and what kind of repository that is; an
+    entry's own ``file`` and ``repo_type`` come first.
+    """
     where = f"weights.{name}"
     if "hub" in entry:
         refuse_unknown_keys(entry, _HUB_KEYS, where=where)
-        path, revision = _from_hub(entry, hub_file, where), entry["revision"]
+        path, revision = _from_hub(entry, hub_file, repo_type, where), entry["revision"]
         return path, WeightsRecord(name, entry["hub"], revision, _verified(path, entry.get("sha256")))
     refuse_unknown_keys(entry, _FILE_KEYS, where=where)
     if "path" not in entry or not re.fullmatch(r"[0-9a-f]{64}", entry.get("sha256", "")):
@@ -75,7 +112,7 @@ def _verified(path: Path, expected: str | None) -> str:
     return found
 
 
-def _from_hub(entry: Mapping[str, str], hub_file: str | None, where: str) -> Path:
+def _from_hub(entry: Mapping[str, str], hub_file: str | None, usual: HubRepoType, where: str) -> Path:
     if not re.fullmatch(r"[0-9a-f]{40}", entry.get("revision", "")):
         raise UserError(
             "no fixed revision",
@@ -86,6 +123,12 @@ def _from_hub(entry: Mapping[str, str], hub_file: str | None, where: str) -> Pat
     file = entry.get("file", hub_file)
     if file is None:
         raise UserError("no file named", where=where, expected="file: …", remedy="name the checkpoint in the hub")
+    repo_type = entry.get("repo_type", usual)
+    if repo_type not in HUB_REPO_TYPES:
+        raise UserError(
+            f"repo_type {repo_type!r}", where=where, expected=" or ".join(HUB_REPO_TYPES),
+            remedy=did_you_mean(repo_type, HUB_REPO_TYPES),
+        )  # fmt: skip
     try:
         import huggingface_hub
         from huggingface_hub import errors as hub_errors
@@ -97,7 +140,8 @@ def _from_hub(entry: Mapping[str, str], hub_file: str | None, where: str) -> Pat
             remedy="pip install 'slide2omics[hub]'",
         ) from None
     try:
-        return Path(huggingface_hub.hf_hub_download(entry["hub"], file, revision=entry["revision"]))
+        found = huggingface_hub.hf_hub_download(entry["hub"], file, revision=entry["revision"], repo_type=repo_type)
+        return Path(found)
     except hub_errors.GatedRepoError:
         what, remedy = "the repository is gated", "accept its terms on the hub, then `hf auth login`"
     except (
@@ -106,49 +150,24 @@ def _from_hub(entry: Mapping[str, str], hub_file: str | None, where: str) -> Pat
         hub_errors.RemoteEntryNotFoundError,
         hub_errors.HFValidationError,
     ) as error:
-        what, remedy = f"not found on the hub ({type(error).__name__})", "check id, revision, file and your token"
+        what = f"not found on the hub ({type(error).__name__})"
+        remedy = f"check id, revision, file, your token, and whether it is a {repo_type} repository"
     except (hub_errors.LocalEntryNotFoundError, hub_errors.HfHubHTTPError, OSError) as error:
         what, remedy = f"the hub cannot be reached ({type(error).__name__})", "connect, or give path and sha256"
-    raise NotThere(what, where=f"{where} ({entry['hub']})", expected=f"{file} at {entry['revision']}", remedy=remedy)
+    place = f"{where} ({repo_type} repository {entry['hub']})"
+    raise NotThere(what, where=place, expected=f"{file} at {entry['revision']}", remedy=remedy)
 
 
 def read_checkpoint(path: Path) -> State:
-    """The tensors of a ``.safetensors`` file or a torch checkpoint; code inside a pickle is never run.
-
-    Containers (``model``, ``state_dict``, ``module``) are opened and a ``module.`` prefix common to all is removed.
-    """
+    """The tensors of a ``.safetensors`` file or a torch checkpoint, as :func:`past_model.state_file.read_state` has it;
+    code inside a pickle is never run."""
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            content: Any = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        return read_state(path)
+    except CheckpointError as error:
         raise UserError(
-            f"refused, it holds more than tensors ({str(error).splitlines()[0]})",
-            where=path,
-            expected="a checkpoint of plain tensors",
-            remedy="export its state dict, best as .safetensors",
-        ) from None
-    except Exception as error:  # each reader has error types of its own for a damaged file
-        raise UserError(
-            f"unreadable checkpoint ({type(error).__name__})",
-            where=path,
-            expected="a whole .safetensors or torch file",
-            remedy="fetch it again",
-        ) from error
-    for container in _CONTAINERS:
-        if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
-            content = content[container]
-    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()) or not content:
-        raise UserError(
-            "no state dict inside", where=path, expected="names and tensors", remedy="export the model's state dict"
-        )
-    state = {str(key): value for key, value in content.items()}
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    return state
+            str(error), where=path, expected="a whole checkpoint of named tensors and plain data",
+            remedy="fetch it again, or export its state dict, best as .safetensors",
+        ) from None  # fmt: skip
 
 
 def load_strictly(network: nn.Module, state: State, spec: EncoderSpec, *, where: object) -> None:
@@ -166,7 +185,7 @@ def load_strictly(network: nn.Module, state: State, spec: EncoderSpec, *, where:
     if missing or unexpected:
         hint = did_you_mean(unexpected[0], missing) if missing and unexpected else "use the published checkpoint"
         raise UserError(
-            f"keys differ: missing {_listed(missing)}; unexpected {_listed(unexpected)}",
+            f"keys differ: missing {listed(missing)}; unexpected {listed(unexpected)}",
             where=where,
             expected=f"the layout of {spec.title}",
             remedy=hint,
@@ -186,8 +205,3 @@ def load_strictly(network: nn.Module, state: State, spec: EncoderSpec, *, where:
 
 def _explained(key: str, spec: EncoderSpec) -> bool:
     return any(re.search(pattern, key) for pattern in spec.unused_keys)
-
-
-def _listed(keys: list[str]) -> str:
-    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
-    return (", ".join(keys[:_SHOWN]) + more) or "none"

@@ -17,14 +17,12 @@ from protocols.contract import (
     TrainingData,
     WeightsRecord,
 )
-from protocols.errors import UserError, look_up
 from protocols.seeds import derive_seed, generator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from past_model.image_encoder import ImageEncoder
-    from past_model.model import Past
     from past_model.pretraining import Pairs
     from past_model.settings import PastSettings
     from past_model.tokens import RankTokeniser
@@ -57,7 +55,7 @@ NOTES = (
 class PAST:
     """Image encoder trained contrastively on the fold group's training rows; ridge on its frozen embedding.
 
-    With ``settings.weights[card name]`` the released checkpoint replaces the pre-training; else, with
+    With ``settings.weights`` of its own checkpoint the released one replaces the pre-training; else, with
     ``settings.weights["uni"]``, the image encoder starts from UNI as in the paper's code. Prediction reads crops
     only. What differs from the released code is listed in :class:`past_model.settings.Variant`.
     """
@@ -69,6 +67,7 @@ class PAST:
         summary="Contrastive pre-training of a ViT against rank-token and graph encoders of the cell, then ridge.",
         paper=PAPER,
         starts_from=("uni",),
+        checkpoints=("past",),
         licence=LICENCE,
         training_overlap=OVERLAP,
         published=PUBLISHED,
@@ -108,14 +107,26 @@ class PAST:
         """Of the pre-training; none where the released weights stand in for it."""
         return self._schedule
 
+    @classmethod
+    def load_weights(cls, settings: Settings) -> tuple[WeightsRecord, ...]:
+        from baselines.encoders.past_checkpoint import numbers_of, released_encoder, start_from_uni
+        from past_model.image_encoder import ImageEncoder
+
+        (name,) = cls.card.checkpoints
+        if name in settings.weights:
+            return (released_encoder(name, settings)[1],)
+        start = start_from_uni(ImageEncoder(numbers_of(settings)), settings)
+        return (start,) if start else ()
+
     def _learn(self, data: TrainingData) -> None:
+        from baselines.encoders.past_checkpoint import numbers_of, released_encoder, start_from_uni
         from baselines.training.checkpoints import stage_file
         from baselines.training.torch_run import torch_run
         from past_model.pretraining import build, pretrain
         from past_model.settings import VARIANTS
         from past_model.tokens import RankTokeniser
 
-        numbers, name = _numbers(data.settings), self.card.name
+        numbers, (name,) = numbers_of(data.settings), self.card.checkpoints
         if name in data.settings.weights:
             self._encoder, record = released_encoder(name, data.settings)
             self._records = (record,)
@@ -148,12 +159,13 @@ class PAST:
 
     def _embedding(self, data: Inputs) -> FloatArray:
         """Frozen embedding, float32 ``(n, image_dim)``; each crop once, a batch at a time."""
+        from baselines.encoders.past_checkpoint import numbers_of
         from baselines.training.torch_run import torch_run
         from past_model.image_encoder import embed
 
         if self._encoder is None:
             raise RuntimeError("no encoder before pretrain or fit")
-        numbers = _numbers(data.settings)
+        numbers = numbers_of(data.settings)
         out = np.empty((len(data), numbers.image_dim), dtype=np.float32)
         with torch_run(data.settings, min(data.settings.threads, numbers.most_threads)) as device:
             self._encoder.to(device)
@@ -164,12 +176,6 @@ class PAST:
 
 _FEWEST_PAIRS = 2
 """A contrastive loss needs a negative; on fewer cells the encoder stays as it started."""
-
-
-def _numbers(settings: Settings) -> PastSettings:
-    from past_model.settings import PROFILES
-
-    return look_up(settings.profile, PROFILES, kind="profile", where="past")
 
 
 def _told(steps: int, pairs: int, numbers: PastSettings, most_steps: int) -> ScheduleRecord:
@@ -191,7 +197,8 @@ def pairs_of(data: TrainingData, tokeniser: RankTokeniser, numbers: PastSettings
     from past_model.neighbours import ABSENT, nearest_cells
     from past_model.pretraining import Pairs
 
-    chosen = np.sort(generator(data.settings.seed, "past pairs", len(data)).permutation(len(data))[: numbers.max_pairs])
+    most = min(numbers.max_pairs, data.settings.at_most(numbers.max_pairs) * numbers.batch_size)
+    chosen = np.sort(generator(data.settings.seed, "past pairs", len(data)).permutation(len(data))[:most])
     crops = crops_at(data, chosen, numbers)
     counts, measured, genes = data.counts()
     near = nearest_cells(data.xy_um, data.slide, chosen, count=numbers.neighbours, radius_um=numbers.radius_um)
@@ -214,58 +221,10 @@ def crops_at(data: Inputs, rows: RowArray, numbers: PastSettings) -> Tensor:
     """Crops of sorted ``rows`` at the encoder's size, uint8 ``(len(rows), p, p, 3)``, read a batch at a time."""
     import torch
 
-    from past_model.image_encoder import resized
+    from past_model.image_encoder import at_encoder_size
 
     out = torch.empty((len(rows), numbers.image_pixels, numbers.image_pixels, 3), dtype=torch.uint8)
     for start in range(0, len(rows), numbers.embed_batch):
         stop = start + numbers.embed_batch
-        out[start:stop] = resized(data.crops(rows[start:stop]), numbers.image_pixels, numbers.view)
+        out[start:stop] = at_encoder_size(data.crops(rows[start:stop]), numbers.image_pixels, numbers.view)
     return out
-
-
-def start_from_uni(encoder: ImageEncoder, settings: Settings) -> WeightsRecord | None:
-    """Load UNI's weights into the image encoder if ``settings.weights`` names them, and say where they came from."""
-    if "uni" not in settings.weights:
-        return None
-    from baselines.encoders.entries import encoder_spec
-    from baselines.encoders.weights import find_weights, load_strictly, read_checkpoint
-
-    spec = encoder_spec("uni")
-    path, record = find_weights(spec, settings.weights["uni"])
-    load_strictly(encoder.model, read_checkpoint(path), spec, where=path)
-    return record
-
-
-def released_encoder(name: str, settings: Settings) -> tuple[ImageEncoder, WeightsRecord]:
-    """The image encoder of the released checkpoint that ``settings.weights[name]`` names (full profile)."""
-    model, record = released_model(name, settings)
-    return model.image_encoder.eval(), record
-
-
-def released_model(name: str, settings: Settings) -> tuple[Past, WeightsRecord]:
-    """The released checkpoint that ``settings.weights[name]`` names (full profile)."""
-    from baselines.encoders.spec import IMAGENET, EncoderSize, EncoderSpec
-    from baselines.encoders.weights import find_weights
-    from past_model.pretraining import build
-    from past_model.settings import FAITHFUL
-    from past_model.weights import CheckpointError, load_released, read_released
-
-    numbers = _numbers(settings)
-    size = EncoderSize(numbers.image_pixels, numbers.image_dim, {})
-    spec = EncoderSpec(
-        name=name, title="PAST", architecture="past", timm_name="", full=size, mini=size, normalisation=IMAGENET,
-        parameters=0, licence=LICENCE, paper=PAPER, training_overlap=OVERLAP,
-        hub_id="Boyoungc/PAST", hub_file="checkpoint-context300.pth",
-    )  # fmt: skip
-    path, record = find_weights(spec, settings.weights[name])
-    try:
-        state = read_released(path)
-        # The table's length is the vocabulary's, which the checkpoint alone knows.
-        model = build(numbers, FAITHFUL, state.table_rows, seed=0)
-        load_released(model, state)
-    except CheckpointError as error:
-        raise UserError(
-            str(error), where=path, expected="the layout of Boyoungc/PAST",
-            remedy="published weights fit profile: full; fetch the file again if it is damaged",
-        ) from None  # fmt: skip
-    return model, record

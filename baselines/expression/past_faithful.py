@@ -18,6 +18,7 @@ class PASTFaithful(PAST):
         summary="The same sizes and pre-training as past, with the choices of the released code.",
         paper=PAPER,
         starts_from=("uni",),
+        checkpoints=("past_faithful",),
         licence=LICENCE,
         training_overlap=OVERLAP,
         published=PUBLISHED,

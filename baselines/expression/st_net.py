@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from protocols.contract import Card, FloatArray, Inputs, Published, ScheduleRecord, TrainingData, WeightsRecord
+from protocols.contract import (
+    Card,
+    FloatArray,
+    Inputs,
+    Published,
+    ScheduleRecord,
+    Settings,
+    TrainingData,
+    WeightsRecord,
+)
 from protocols.errors import look_up
 
 if TYPE_CHECKING:
@@ -32,6 +41,7 @@ class STNet:
         summary="DenseNet-121 tuned with ST-Net's recipe on the protocol's target.",
         paper="He et al., Nature Biomedical Engineering 2020; code bryanhe/ST-Net",
         licence="MIT (setup.py; no licence file)",
+        starts_from=("densenet121",),
         training_overlap="ImageNet photographs only: none",
         published=(
             Published(
@@ -72,6 +82,12 @@ class STNet:
 
     def schedule(self) -> tuple[ScheduleRecord, ...]:
         return self._network.schedule if self._network else ()
+
+    @classmethod
+    def load_weights(cls, settings: Settings) -> tuple[WeightsRecord, ...]:
+        from baselines.encoders.weights import load_each
+
+        return load_each(cls.card.starts_from, settings)
 
     def _targets(self, data: TrainingData) -> FloatArray:
         """What the network learns, ``(n, genes)`` with NaN holes; a named variant learns something else."""

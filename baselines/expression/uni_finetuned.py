@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from protocols.contract import Card, FloatArray, Inputs, ScheduleRecord, TrainingData, WeightsRecord
+from protocols.contract import Card, FloatArray, Inputs, ScheduleRecord, Settings, TrainingData, WeightsRecord
 from protocols.errors import look_up
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ class UNIFinetuned:
         summary="UNI and a linear head, tuned with the loop of ST-Net (flips and turns, squared error, SGD).",
         paper="encoder: Chen et al., Nature Medicine 2024; no published recipe for this use",
         licence="CC-BY-NC-ND-4.0 (gated)",
+        starts_from=("uni",),
         training_overlap="Mass-100K, private hospital slides; no TCGA (secondary source)",
     )
 
@@ -43,6 +44,12 @@ class UNIFinetuned:
 
     def schedule(self) -> tuple[ScheduleRecord, ...]:
         return self._network.schedule if self._network else ()
+
+    @classmethod
+    def load_weights(cls, settings: Settings) -> tuple[WeightsRecord, ...]:
+        from baselines.encoders.weights import load_each
+
+        return load_each(cls.card.starts_from, settings)
 
     @staticmethod
     def _new(data: TrainingData) -> FineTuned:

@@ -6,6 +6,8 @@ over all k.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -99,3 +101,20 @@ def pool_as_released(scores: Tensor, present: Tensor, ks: tuple[int, ...]) -> Te
     top = (scores * kept).topk(max(ks), dim=1).values
     means = [(top[:, :k] * kept[:, :k]).sum(dim=1) / kept[:, :k].sum(dim=1).clamp(min=1) for k in ks]
     return torch.stack(means).mean(dim=0)
+
+
+def renamed_he2rna(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A released state dict under this project's names: 1-wide convolutions ``conv0``, … of which the last is the head.
+
+    Entries that are no such convolution keep their names.
+    """
+    numbers = [int(found[1]) for key in state if (found := re.fullmatch(r"conv(\d+)\.(weight|bias)", key))]
+    renamed = {}
+    for key, value in state.items():
+        found = re.fullmatch(r"conv(\d+)\.(weight|bias)", key)
+        if found is None:
+            renamed[key] = value
+            continue
+        layer = "output" if int(found[1]) == max(numbers) else f"trunk.layers.{found[1]}"
+        renamed[f"{layer}.{found[2]}"] = value.squeeze(-1) if found[2] == "weight" else value
+    return renamed

@@ -79,7 +79,7 @@ def train_head(x: FloatArray, y: FloatArray, recipe: HexRecipe, settings: Settin
                 seen,
             )
         ]
-        _run(network, tensors, recipe, seed)
+        _run(network, tensors, recipe, seed, settings.most_steps)
     as_float = [array.astype(np.float32) for array in (x_mean, x_scale, y_mean, np.where(spread > 1e-6, spread, 0.0))]
     return FittedHead(network.cpu().eval(), *as_float)
 
@@ -92,7 +92,7 @@ def apply_head(head: FittedHead, x: FloatArray, settings: Settings) -> FloatArra
     return scaled * head.y_scale + head.y_mean
 
 
-def _run(network: HexNetwork, tensors: list[Tensor], recipe: HexRecipe, seed: int) -> None:
+def _run(network: HexNetwork, tensors: list[Tensor], recipe: HexRecipe, seed: int, most_steps: int) -> None:
     x, y, unit, measured = tensors
     loss = AdaptiveRobustLoss(y.shape[1]).to(x.device)
     smoother = FeatureDistributionSmoothing(
@@ -107,6 +107,7 @@ def _run(network: HexNetwork, tensors: list[Tensor], recipe: HexRecipe, seed: in
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, recipe.decay)
     order = torch.Generator().manual_seed(seed)
     left = recipe.max_steps if recipe.max_steps is not None else recipe.epochs * len(x)
+    left = min(left, most_steps) if most_steps else left
     network.train()
     for epoch in range(recipe.epochs):
         smoothing = recipe.smoothing_from <= epoch < recipe.smoothing_until

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -41,14 +40,14 @@ REGGAN_SIZES = {
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions with instance norm, ReLU between them, beside the identity."""
+    """Two 3x3 convolutions, borders reflected, with instance norm, ReLU between them, beside the identity."""
 
-    def __init__(self, width: int, padding_mode: Literal["reflect", "zeros"] = "reflect") -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, padding_mode=padding_mode), nn.InstanceNorm2d(width),
+            nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect"), nn.InstanceNorm2d(width),
             nn.ReLU(inplace=True),
-            nn.Conv2d(width, width, 3, padding=1, padding_mode=padding_mode), nn.InstanceNorm2d(width),
+            nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect"), nn.InstanceNorm2d(width),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,10 +106,11 @@ class PatchDiscriminator(nn.Module):
 
 
 class RegistrationNetwork(nn.Module):
-    """Residual U-Net on (made, real) images to a displacement in pixels, ``(n, 2, h, w)``: x (right), then y (down).
+    """Residual U-Net on (made, real) images to a displacement in pixels, ``(n, 2, h, w)``: rows (down), then columns.
 
-    The side must be at least ``2 ** (levels + 1)``: 256 px at full size. The output layer
-    starts near zero, so the flow starts near none.
+    The side must be at least ``2 ** (levels + 1)``: 256 px at full size. Plain convolutions pad with zeros, residual
+    blocks reflect. Weights start as released: Kaiming normal by the activation that follows (ReLU in residual blocks,
+    leaky ReLU elsewhere), biases 0, and an output layer so near zero that the flow starts near none.
     """
 
     def __init__(self, sizes: RegganSizes) -> None:
@@ -118,12 +118,12 @@ class RegistrationNetwork(nn.Module):
         widths = sizes.registration
         bottom = widths[-1]
         self.down = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(inside, outside, 3, padding=1), nn.LeakyReLU(LEAK), Residual(outside, "zeros"))
+            nn.Sequential(nn.Conv2d(inside, outside, 3, padding=1), nn.LeakyReLU(LEAK), Residual(outside))
             for inside, outside in zip((6, *widths), widths, strict=False)
         )
         self.bottom = nn.Sequential(
             nn.Conv2d(bottom, 2 * bottom, 1), nn.LeakyReLU(LEAK),
-            *(Residual(2 * bottom, "zeros") for _ in range(sizes.registration_blocks)),
+            *(Residual(2 * bottom) for _ in range(sizes.registration_blocks)),
             nn.Conv2d(2 * bottom, bottom, 1), nn.LeakyReLU(LEAK),
         )  # fmt: skip
         coming = (bottom, *widths[:0:-1])
@@ -131,12 +131,18 @@ class RegistrationNetwork(nn.Module):
             nn.Sequential(nn.Conv2d(inside + skip, skip, 3, padding=1), nn.LeakyReLU(LEAK))
             for inside, skip in zip(coming, widths[::-1], strict=True)
         )
-        self.refine = nn.Sequential(
-            Residual(widths[0], "zeros"), nn.Conv2d(widths[0], widths[0], 1), nn.LeakyReLU(LEAK)
-        )
+        self.refine = nn.Sequential(Residual(widths[0]), nn.Conv2d(widths[0], widths[0], 1), nn.LeakyReLU(LEAK))
         self.output = nn.Conv2d(widths[0], 2, 3, padding=1)
+        self._start()
+
+    def _start(self) -> None:
+        in_residuals = {id(part) for block in self.modules() if isinstance(block, Residual) for part in block.modules()}
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                slope = 0.0 if id(layer) in in_residuals else LEAK
+                nn.init.kaiming_normal_(layer.weight, a=slope, nonlinearity="leaky_relu")
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         nn.init.normal_(self.output.weight, 0.0, 1e-5)
-        nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
 
     def forward(self, made: Tensor, real: Tensor) -> Tensor:
         x, least = torch.cat([made, real], dim=1), 2 ** (len(self.down) + 1)
@@ -162,10 +168,10 @@ class RegistrationNetwork(nn.Module):
 
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """``image[y + flow_y, x + flow_x]``, bilinear, border repeated: ``(n, c, h, w)`` by ``(n, 2, h, w)`` in pixels."""
+    """``image[row + flow[0], column + flow[1]]``, bilinear, border repeated: ``(n, c, h, w)`` by ``(n, 2, h, w)``."""
     height, width = image.shape[-2:]
-    y = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None] + flow[:, 1]
-    x = torch.arange(width, dtype=flow.dtype, device=flow.device)[None, :] + flow[:, 0]
+    y = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None] + flow[:, 0]
+    x = torch.arange(width, dtype=flow.dtype, device=flow.device)[None, :] + flow[:, 1]
     grid = torch.stack([2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1], dim=-1)
     # Torch's kernel crashes on a grid that is not finite or huge; a diverged flow still shows in the loss.
     grid = torch.nan_to_num(grid).clamp(-1, 1)

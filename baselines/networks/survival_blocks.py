@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -39,6 +40,8 @@ MINI = SurvivalSizes(
     epochs=40, patience=8, learning_rate=2e-3, weight_decay=1e-3,
 )  # fmt: skip
 
+PUBLISHED_EPOCHS = FULL.epochs
+"""MCAT's own rule: so many epochs, and the last of them counts."""
 PROFILES = {"full": FULL, "mini": MINI}
 
 
@@ -56,6 +59,15 @@ class Batch:
 def snn_block(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
     """Self-normalising layer (Klambauer et al., NeurIPS 2017), as MCAT has it: linear, ELU, alpha dropout."""
     return nn.Sequential(nn.Linear(inputs, outputs), nn.ELU(), nn.AlphaDropout(dropout))
+
+
+def start_normal(network: nn.Module) -> None:
+    """Linear layers at N(0, 1 / inputs), biases 0: what keeps mean and variance from layer to layer in a
+    self-normalising network (Klambauer et al., NeurIPS 2017), and where MCAT's SNN starts."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, layer.in_features**-0.5)
+            nn.init.zeros_(layer.bias)
 
 
 class GatedAttentionPool(nn.Module):
@@ -87,15 +99,16 @@ class CoAttention(nn.Module):
 
 
 class Stream(nn.Module):
-    """Transformer layers over tokens, gated attention pooling, one layer: ``(n, tokens, dim)`` to ``(n, dim)``."""
+    """Transformer layers over tokens, gated attention pooling, one layer: ``(n, tokens, dim)`` to ``(n, dim)``.
+
+    The transformer layers start as copies of one another, as they do in the released code.
+    """
 
     def __init__(self, sizes: SurvivalSizes) -> None:
         super().__init__()
         dim = sizes.dim
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(dim, sizes.heads, sizes.feedforward, sizes.dropout, batch_first=True)
-            for _ in range(sizes.layers)
-        )
+        layer = nn.TransformerEncoderLayer(dim, sizes.heads, sizes.feedforward, sizes.dropout, batch_first=True)
+        self.layers = nn.ModuleList(copy.deepcopy(layer) for _ in range(sizes.layers))
         self.pool = GatedAttentionPool(dim, dim, sizes.dropout)
         self.out = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Dropout(sizes.dropout))
 

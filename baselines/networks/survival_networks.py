@@ -16,6 +16,7 @@ from baselines.networks.survival_blocks import (
     SurvivalSizes,
     masked_pool,
     snn_block,
+    start_normal,
 )
 from baselines.training.survival_loss import BINS
 
@@ -23,8 +24,8 @@ from baselines.training.survival_loss import BINS
 class Mcat(nn.Module):
     """Genomic-guided co-attention over tiles, two streams, concatenation (Chen et al., ICCV 2021; "small").
 
-    ``genomic``: features of each signature; ``extra``: width of further tokens that join the genomic ones through a
-    linear layer of their own (PAST-multi's cell embedding; HEX's virtual proteins in its MICA). With 1,024-wide tiles
+    ``genomic``: features of each signature; ``extra``: width of further tokens that join the genomic ones through
+    two layers of their own, as each signature has (PAST-multi's cell embedding). With 1,024-wide tiles
     and BLCA's signatures the full network has 4.49 million parameters.
     """
 
@@ -35,7 +36,7 @@ class Mcat(nn.Module):
         self.signatures = nn.ModuleList(
             nn.Sequential(snn_block(width, dim, drop), snn_block(dim, dim, drop)) for width in genomic
         )
-        self.extra = snn_block(extra, dim, drop) if extra else None
+        self.extra = nn.Sequential(snn_block(extra, dim, drop), snn_block(dim, dim, drop)) if extra else None
         self.coattention = CoAttention(dim)
         self.path, self.omic = Stream(sizes), Stream(sizes)
         self.fusion = nn.Sequential(nn.Linear(2 * dim, dim), nn.ReLU(), nn.Linear(dim, dim), nn.ReLU())
@@ -54,13 +55,14 @@ class Mcat(nn.Module):
 
 
 class Snn(nn.Module):
-    """All genomic features through self-normalising layers: the genome alone."""
+    """All genomic features through self-normalising layers, started as such: the genome alone."""
 
     def __init__(self, sizes: SurvivalSizes, genomic: Sequence[int]) -> None:
         super().__init__()
         widths = [sum(genomic), *[sizes.dim] * sizes.snn_layers]
         self.layers = nn.Sequential(*(snn_block(a, b, sizes.dropout) for a, b in pairwise(widths)))
         self.classifier = nn.Linear(sizes.dim, BINS)
+        start_normal(self)
 
     def forward(self, batch: Batch) -> Tensor:
         logits: Tensor = self.classifier(self.layers(torch.cat(batch.genomic, dim=1)))

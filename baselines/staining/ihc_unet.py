@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from baselines.staining.parts.answer import OWN_LICENCE, ImageNetwork, profiled
+from baselines.staining.parts.answer import MINI_SAVE_EVERY, OWN_LICENCE, ImageNetwork, profiled
 from protocols.contract import Card
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class IhcUNet(ImageNetwork):
 
         plans = {
             "full": Plan(8, 2e-4, epochs=80, augment=True, anneal=True),
-            "mini": Plan(4, 4e-3, steps=140, crop=48, anneal=True),
+            "mini": Plan(4, 4e-3, steps=140, crop=48, anneal=True, save_every=MINI_SAVE_EVERY),
         }
         plan: Plan = profiled(plans, profile)
         return plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from baselines.staining.parts.answer import SOURCE, ImageNetwork, profiled, published
+from baselines.staining.parts.answer import MINI_SAVE_EVERY, SOURCE, ImageNetwork, profiled, published
 from protocols.contract import Card, Published
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class PASTGenerator(ImageNetwork):
 
         plans = {
             "full": Plan(8, 2e-4, epochs=80, augment=True, anneal=True),
-            "mini": Plan(4, 4e-3, steps=140, crop=48, anneal=True),
+            "mini": Plan(4, 4e-3, steps=140, crop=48, anneal=True, save_every=MINI_SAVE_EVERY),
         }
         plan: Plan = profiled(plans, profile)
         return plan

@@ -18,7 +18,10 @@ class Pix2pix(AdversarialNetwork):
         "pix2pix, ResNet",
         "Conditional averaged PatchGAN, least squares, 100 L1.",
         paper=f"pix2pix, Isola et al., CVPR 2017, as run by {PAPER}",
-        notes=("The original has a U-Net with dropout and a logistic loss over the map of scores.",),
+        notes=(
+            "The original has a U-Net with dropout and a logistic loss over the map of scores.",
+            "Pairs as they come; the released trainer turns each image by up to 5 degrees and shifts it by up to 10 %.",
+        ),
     )
 
     def learner(self, profile: str, embedding: int) -> Learner:  # noqa: ARG002

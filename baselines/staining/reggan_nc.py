@@ -14,6 +14,6 @@ class RegGANNC(Reggan):
     card: ClassVar[Card] = gan_card(
         "reggan_nc",
         "RegGAN (NC)",
-        "As NC+R with the flow held at zero: 20 L1 on the pair as it comes.",
+        "As NC+R with the flow held at zero: 20 L1 on the pair, misaligned alike.",
         notes=("The released NC mode drops the L1 together with R: see reggan_nc_as_released.",),
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.survival.parts.mcat import NOTES, PAST, PAST_NOTE, Mcat, mcat_card
-from protocols.contract import Card, Published, WeightsRecord
+from protocols.contract import Card, Published, Settings, WeightsRecord
 from protocols.errors import look_up
 from protocols.seeds import derive_seed
 from protocols.survival.contract import PatientInputs
@@ -75,12 +75,18 @@ class McatPASTMulti(Mcat):
     def weights(self) -> tuple[WeightsRecord, ...]:
         return (*super().weights(), *self._records, WeightsRecord(part="PAST gene head", source="random"))
 
+    @classmethod
+    def load_weights(cls, settings: Settings) -> tuple[WeightsRecord, ...]:
+        from baselines.encoders.past_checkpoint import released_model
+
+        return (released_model("past", settings)[1],) if "past" in settings.weights else ()
+
     def _cell_side(self, data: PatientInputs) -> tuple[nn.Module, nn.Module, int]:
         """(gene head, cell encoder, context length): the released cell encoder where its weights are given."""
         import torch
         from torch import nn
 
-        from baselines.expression.past import released_model
+        from baselines.encoders.past_checkpoint import released_model
         from past_model.pretraining import build
         from past_model.settings import CORRECTED, PROFILES
         from past_model.tokens import TOKENS_BEYOND_GENES

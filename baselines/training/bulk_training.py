@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from baselines.training.bulk_checkpoint import Checkpoint, Moving, Progress
 from baselines.training.bulk_stopping import StoppingRule
 from protocols.bulk.contract import GroupedBy, SlideInputs
 from protocols.contract import FloatArray
@@ -29,12 +30,14 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Schedule:
-    """Numbers of one training. ``patience`` belongs to the stopping rule."""
+    """Numbers of one training. ``patience`` belongs to the stopping rule; a checkpoint comes ``save_every`` so many
+    epochs, where there is a place for it."""
 
     epochs: int
     patience: int
     learning_rate: float
     batch: int = 16
+    save_every: int = 10
 
 
 class Tiles:
@@ -94,10 +97,15 @@ class Looking:
 
 @dataclass(frozen=True)
 class Trained:
-    """What happened: epochs run, and the epoch whose weights answer."""
+    """What happened: epochs run, the epoch whose weights answer, and whether the stopping rule ended it.
+
+    ``resumed_from``: epochs that a checkpoint had done already.
+    """
 
     epochs: int
     kept_epoch: int
+    stopped: bool = False
+    resumed_from: int = 0
 
 
 def mean_correlation(truth: FloatArray, predicted: FloatArray, *, constant_prediction: float | None = 0.0) -> float:
@@ -126,64 +134,63 @@ def train(
     rng: np.random.Generator,
     device: torch.device,
     forward: Forward | None = None,
+    *,
+    most_steps: int = 0,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Adam at a fixed rate on the mean squared error; leaves the network with the weights that answer.
 
     ``forward`` is the pass used in training (default: the network's own). Without slides to stop by, a rule that needs
-    a score is left out and every epoch is run; one that looks at the loss alone is shown the training loss.
+    a score is left out and every epoch is run; one that looks at the loss alone is shown the training loss. After
+    ``most_steps`` updates (0: as many as the schedule has) the training ends, whatever its rule says.
     """
     if not len(examples.fitted):
         raise UserError("no slide to train on", where="fit", expected="slides outside the validation set", remedy="add")
     if rule is not None and rule.needs_score and not len(examples.held):
         rule = None
     network.to(device)
-    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
-    if rule is not None and rule.looks_before:
+    moving = Moving(network, torch.optim.Adam(network.parameters(), lr=schedule.learning_rate), rule, rng, device)
+    done = checkpoint.restore(moving) if checkpoint else None
+    at, stop = done or Progress(), False
+    start = at.epoch
+    if rule is not None and rule.looks_before and not start:
         rule.update(-1, *look(network, examples, looking, rng, device, schedule.batch))
-    saved, kept, epoch = None, -1, -1
-    for epoch in range(schedule.epochs):
-        loss = _epoch(network, optimiser, examples, schedule.batch, rng, device, forward or network)
-        if rule is None:
-            continue
-        score = float("nan")
-        if len(examples.held):
-            loss, score = look(network, examples, looking, rng, device, schedule.batch)
-        save, stop = rule.update(epoch, loss, score)
-        if save and rule.reload_best:
-            saved, kept = copy.deepcopy(network.state_dict()), epoch
-        if stop:
-            break
-    if saved is not None:
-        network.load_state_dict(saved)
+    while at.epoch < schedule.epochs and not stop and not 0 < most_steps <= at.steps:
+        left = most_steps - at.steps if most_steps else None
+        losses = _epoch(moving, examples, schedule.batch, forward or network, left)
+        loss, score = float(losses.mean()), float("nan")
+        if rule is not None:
+            if len(examples.held):
+                loss, score = look(network, examples, looking, rng, device, schedule.batch)
+            save, stop = rule.update(at.epoch, loss, score)
+            if save and rule.reload_best:
+                at.saved, at.kept = copy.deepcopy(network.state_dict()), at.epoch
+        at.epoch, at.steps = at.epoch + 1, at.steps + len(losses)
+        if checkpoint and not stop:
+            checkpoint.save(at, moving)
+    if at.saved is not None:
+        network.load_state_dict(at.saved)
     if not all(bool(torch.isfinite(part).all()) for part in network.state_dict().values()):
         raise UserError(
-            "training diverged: a weight is not finite", where=f"epoch {epoch}", expected="finite weights",
+            "training diverged: a weight is not finite", where=f"epoch {at.epoch - 1}", expected="finite weights",
             remedy="standardise the features or lower the learning rate",
         )  # fmt: skip
-    return Trained(epoch + 1, epoch if saved is None else kept)
+    return Trained(at.epoch, at.epoch - 1 if at.saved is None else at.kept, stop, start)
 
 
-def _epoch(
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    examples: Examples,
-    batch: int,
-    rng: np.random.Generator,
-    device: torch.device,
-    forward: Forward,
-) -> float:
-    """One pass over the fitted slides in a new order; the mean loss over batches."""
-    network.train()
+def _epoch(moving: Moving, examples: Examples, batch: int, forward: Forward, most: int | None) -> Tensor:
+    """One pass over the fitted slides in a new order, of at most ``most`` updates; the loss of each batch."""
+    moving.network.train()
     losses = []
-    for rows in chunks(rng.permutation(examples.fitted), batch):
-        tiles, present = examples.tiles.tensors(rows, device)
-        truth = torch.from_numpy(examples.targets[rows]).to(device)
+    for rows in chunks(moving.rng.permutation(examples.fitted), batch)[:most]:
+        tiles, present = examples.tiles.tensors(rows, moving.device)
+        truth = torch.from_numpy(examples.targets[rows]).to(moving.device)
         loss = nn.functional.mse_loss(forward(tiles, present), truth)
-        optimiser.zero_grad(set_to_none=True)
+        moving.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        optimiser.step()
+        moving.optimiser.step()
         losses.append(loss.detach())
-    return float(torch.stack(losses).mean())
+    return torch.stack(losses)
 
 
 def look(

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from baselines.encoders.embedding import central, to_input
 from baselines.encoders.entries import encoder_spec
@@ -24,6 +23,7 @@ from baselines.encoders.spec import EncoderSize, Triple
 from baselines.encoders.weights import load_encoder
 from baselines.training.checkpoints import found, keep, random_state, restore_random_state, stage_file
 from baselines.training.torch_run import torch_run
+from past_model.resizing import Filter, resized
 from protocols.contract import (
     CropArray,
     FloatArray,
@@ -103,7 +103,12 @@ class FineTuned:
     """
 
     def __init__(self, encoder: str, recipe: FineTuning, settings: Settings) -> None:
-        self.recipe, self.settings, self.name = recipe, settings, encoder
+        self.recipe = replace(
+            recipe,
+            pretrain_max_steps=settings.at_most(recipe.pretrain_max_steps),
+            fit_max_steps=settings.at_most(recipe.fit_max_steps),
+        )
+        self.settings, self.name = settings, encoder
         self.spec = encoder_spec(encoder)
         self.size = self.spec.size(settings.profile)
         self.normalisation: tuple[Triple, Triple] = self.spec.normalisation
@@ -121,7 +126,7 @@ class FineTuned:
             encoder, self.record = load_encoder(self.name, self.settings)
         network = Regressor(encoder, self.size.dim, data.genes)
         rows = self._chosen_rows(len(data), self.recipe.pretrain_max_steps)
-        crops = crops_at(data, rows, self.size)
+        crops = crops_at(data, rows, self.size, self.spec.filter)
         if self.recipe.normalisation_rows:
             self.normalisation = channel_statistics(crops[: self.recipe.normalisation_rows])
         network.ask_for(data.genes, gene_means(targets))
@@ -139,7 +144,7 @@ class FineTuned:
         network.ask_for(data.genes, gene_means(targets))
         rows = self._chosen_rows(len(data), self.recipe.fit_max_steps)
         if len(rows):
-            crops = crops_at(data, rows, self.size)
+            crops = crops_at(data, rows, self.size, self.spec.filter)
             path = self._stage(data, "fold", data.slide, data.xy_um, targets)
             taken = self._train(network, crops, targets[rows], self.recipe.fit_epochs, self.recipe.fit_max_steps, path)
             self.schedule += (self._told(taken, len(rows), len(data)),)
@@ -151,7 +156,9 @@ class FineTuned:
         with torch_run(self.settings) as device, torch.inference_mode():
             network.to(device).eval()
             for rows, crops in data.crop_batches(256):
-                x = to_input(central(crops, self.size.view), self.size.pixels, self.normalisation, device)
+                x = to_input(
+                    central(crops, self.size.view), self.size.pixels, self.normalisation, device, self.spec.filter
+                )
                 with _autocast(device):
                     views = [network(view).float() for view in dihedral_views(x)[: self.recipe.views]]
                 out[rows] = torch.stack(views).mean(dim=0).cpu().numpy()
@@ -172,12 +179,12 @@ class FineTuned:
         path: Path | None = None,
     ) -> int:
         """Train in place; returns the steps of the whole training, those of an earlier process among them."""
-        recipe, most = self.recipe, self.settings.most_steps
+        recipe = self.recipe
         seed = derive_seed(self.settings.seed, "fine-tuning", self.name)
         with torch_run(self.settings) as device:
             torch.manual_seed(seed)
             deck = _Deck(len(crops), recipe.batch, torch.Generator().manual_seed(seed))
-            total = min(max_steps, epochs * deck.per_epoch, most or max_steps)
+            total = min(max_steps, epochs * deck.per_epoch)
             network.to(device).train()
             optimiser = torch.optim.SGD(
                 network.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
@@ -186,7 +193,8 @@ class FineTuned:
             self.resumed_from = _resume(path, network, optimiser, deck, device)
             for step in range(self.resumed_from, total):
                 at = deck.deal()
-                x = augmented(to_input(crops[at.numpy()], self.size.pixels, self.normalisation, device), deck.order)
+                x = to_input(crops[at.numpy()], self.size.pixels, self.normalisation, device, self.spec.filter)
+                x = augmented(x, deck.order)
                 with _autocast(device):
                     predicted = network(x)
                 optimiser.zero_grad()
@@ -206,10 +214,9 @@ class FineTuned:
 
     def _told(self, taken: int, rows: int, n: int) -> ScheduleRecord:
         """Of a fold: steps, those of its group among them, against the method's own rule on all of its rows."""
-        recipe, most = self.recipe, self.settings.most_steps
+        recipe = self.recipe
         owed = recipe.rule_epochs * max(n // recipe.batch, 1)
-        before = recipe.pretrain_max_steps if recipe.pretrain_epochs else 0
-        cap = sum(min(steps, most or steps) for steps in (before, recipe.fit_max_steps))
+        cap = (recipe.pretrain_max_steps if recipe.pretrain_epochs else 0) + recipe.fit_max_steps
         taken += self._before
         return ScheduleRecord("network, tuned end to end", "steps", taken, cap, recipe.rule, taken < owed or rows < n)
 
@@ -301,7 +308,7 @@ def channel_statistics(crops: CropArray) -> tuple[Triple, Triple]:
     return cast("tuple[Triple, Triple]", (tuple(mean.tolist()), tuple(spread.tolist())))
 
 
-def crops_at(data: Inputs, rows: RowArray, size: EncoderSize) -> CropArray:
+def crops_at(data: Inputs, rows: RowArray, size: EncoderSize, filter: Filter) -> CropArray:
     """Crops of the chosen rows at the network's input size, uint8 ``(len(rows), pixels, pixels, 3)``."""
     out = np.empty((len(rows), size.pixels, size.pixels, 3), dtype=np.uint8)
     place = np.full(len(data), -1, dtype=np.int64)
@@ -309,17 +316,8 @@ def crops_at(data: Inputs, rows: RowArray, size: EncoderSize) -> CropArray:
     for at, crops in data.crop_batches(256):
         wanted = place[at] >= 0
         if wanted.any():
-            out[place[at[wanted]]] = _resized(central(crops[wanted], size.view), size.pixels)
+            out[place[at[wanted]]] = resized(central(crops[wanted], size.view), size.pixels, filter)
     return out
-
-
-def _resized(crops: CropArray, pixels: int) -> CropArray:
-    if crops.shape[1] == pixels:
-        return crops
-    image = torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).float()
-    small = functional.interpolate(image, size=(pixels, pixels), mode="bicubic", antialias=True, align_corners=False)
-    whole: CropArray = small.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-    return whole
 
 
 def _autocast(device: torch.device) -> torch.autocast:

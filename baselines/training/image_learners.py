@@ -118,7 +118,7 @@ class DiffusionLearner(Learner):
     def answer(self, he: Tensor, embedding: Tensor | None, noise: list[torch.Generator]) -> Tensor:  # noqa: ARG002
         def denoise(noisy: Tensor, times: Tensor) -> Tensor:
             output: Tensor = self.mean(noisy, he, times)
-            return output
+            return output.float()  # the chain itself is walked in full precision
 
         def draw() -> Tensor:
             return torch.stack([torch.randn(he.shape[1:], generator=one) for one in noise]).to(he.device)

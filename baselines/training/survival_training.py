@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from baselines.networks.survival_blocks import Batch, SurvivalSizes
+from baselines.training.survival_checkpoint import Checkpoint, State
 from baselines.training.survival_loss import nll
 from protocols.contract import FloatArray
 
@@ -96,10 +96,17 @@ class Targets:
 @dataclass(frozen=True)
 class TrainingPlan:
     """``early``: stop on held-out training patients and keep the best state. Otherwise, as MCAT was released: a fixed
-    number of epochs, patients drawn with replacement and weight 1 / (size of their bin and censoring class)."""
+    number of epochs, patients drawn with replacement and weight 1 / (size of their bin and censoring class).
+
+    ``l1``: weight of the sum of all absolute weights, added once an update; with ``l1_each`` once for every patient of
+    it, as the release does. ``epochs``: what ends the training (0: as the sizes say); ``most_updates`` of an epoch (0:
+    all)."""
 
     early: bool
     l1: float = 0.0
+    l1_each: bool = False
+    epochs: int = 0
+    most_updates: int = 0
 
 
 def hold_out(targets: Targets, rng: np.random.Generator) -> tuple[Rows, Rows]:
@@ -120,8 +127,12 @@ def train(
     plan: TrainingPlan,
     rng: np.random.Generator,
     device: torch.device,
+    keep: Checkpoint | None = None,
 ) -> int:
-    """Fit ``network`` in place; returns the number of epochs taken. Adam, gradients summed over 32 patients."""
+    """Fit ``network`` in place; returns the number of epochs taken. Adam, gradients summed over 32 patients.
+
+    With ``keep``, a training that was killed goes on from its last checkpoint and ends with the same bytes.
+    """
     fitted, held = np.arange(patients.n), np.zeros(0, dtype=np.int64)
     if plan.early:
         fitted, held = hold_out(targets, rng)
@@ -129,23 +140,22 @@ def train(
             fitted, held = np.arange(patients.n), np.zeros(0, dtype=np.int64)
     network.to(device)
     optimiser = torch.optim.Adam(network.parameters(), lr=sizes.learning_rate, weight_decay=sizes.weight_decay)
-    best, best_loss, since, taken = None, float("inf"), 0, 0
-    while taken < sizes.epochs and since < sizes.patience:
-        taken += 1
+    state = State(network, optimiser, rng, device)
+    if keep is not None:
+        keep.restore(state)
+    while state.taken < (plan.epochs or sizes.epochs) and state.since < sizes.patience:
+        state.taken += 1
         network.train()
         order = rng.permutation(fitted) if plan.early else weighted_draw(targets, fitted, rng)
-        for start in range(0, len(order), sizes.accumulate):
+        for start in range(0, len(order), sizes.accumulate)[: plan.most_updates or None]:
             step(network, optimiser, patients, targets, order[start : start + sizes.accumulate], sizes, plan, device)
-        if not len(held):
-            continue
-        loss = mean_loss(network, patients, targets, held, sizes, device)
-        if loss < best_loss:
-            best, best_loss, since = copy.deepcopy(network.state_dict()), loss, 0
-        else:
-            since += 1
-    if best is not None:
-        network.load_state_dict(best)
-    return taken
+        if len(held):
+            state.judge(mean_loss(network, patients, targets, held, sizes, device))
+        if keep is not None:
+            keep.save(state)
+    if state.best is not None:
+        network.load_state_dict(state.best)
+    return state.taken
 
 
 def weighted_draw(targets: Targets, rows: Rows, rng: np.random.Generator) -> Rows:
@@ -171,7 +181,8 @@ def step(
         loss = losses(network, patients, targets, piece, device).sum() / len(rows)
         torch.autograd.backward(loss)
     if plan.l1:
-        penalty = plan.l1 * torch.stack([parameter.abs().sum() for parameter in network.parameters()]).sum()
+        weight = plan.l1 * (len(rows) if plan.l1_each else 1)
+        penalty = weight * torch.stack([parameter.abs().sum() for parameter in network.parameters()]).sum()
         torch.autograd.backward(penalty)
     optimiser.step()
 

@@ -9,12 +9,14 @@ tiles (``windows`` is True), which is how a model trained on slides is asked for
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols.contract import Card, FloatArray, RowArray, Settings, TextArray
+from protocols.spatial.windows import WindowRule
 
 GroupedBy = Literal["features", "coordinates"]
 """What k-means groups tiles by: SEQUOIA their features, HE2RNA their places on the slide."""
@@ -25,7 +27,8 @@ class SuperTiles:
     """Mean tile features of ``n`` slides or windows: ``features`` float32 ``(n, K, d)``, ``present`` bool ``(n, K)``.
 
     A slide with fewer tiles than K has its tiles themselves, first, and then absent rows. A window's K places are its
-    own tiles, row by row, absent where there is no tissue. Absent rows are zero.
+    own tiles, row by row, absent where there is no tissue (or as the model asks for them: :class:`AsksForWindows`).
+    Absent rows are zero.
     """
 
     features: FloatArray
@@ -93,10 +96,15 @@ class SlideTraining(SlideInputs, Protocol):
         """
         ...
 
+    @property
+    def workspace(self) -> Path | None:
+        """A folder of this fit alone that survives a kill: a checkpoint left there is found again. None: nowhere."""
+        ...
+
 
 @runtime_checkable
 class BulkModel(Protocol):
-    """An answer. Optional hooks: :class:`PretrainsOnNormal`, :class:`HasUntrainedTwin`, ``weights()``."""
+    """An answer. Optional hooks: the classes below, ``weights()``, ``schedule()``."""
 
     card: ClassVar[Card]
 
@@ -128,3 +136,10 @@ class HasUntrainedTwin(Protocol):
     """
 
     def predict_untrained(self, test: SlideInputs) -> FloatArray: ...
+
+
+@runtime_checkable
+class AsksForWindows(Protocol):
+    """A model that wants its windows laid by another rule than the paper's, see :data:`WindowRule`."""
+
+    window_rule: ClassVar[WindowRule]

@@ -29,16 +29,16 @@ from protocols.bulk.answers import (
     write_slides,
     write_tiles,
 )
-from protocols.bulk.contract import HasUntrainedTwin, PretrainsOnNormal
+from protocols.bulk.contract import AsksForWindows, HasUntrainedTwin, PretrainsOnNormal
 from protocols.bulk.roles import named
 from protocols.bulk.store import BulkStore
 from protocols.bulk.super_tiles import TILES, serves
 from protocols.bulk.view_makers import SlideViews, oracle_of_tiles, window_view
 from protocols.bulk.views import SlideView
-from protocols.contract import Card, FloatArray, HasWeights, RowArray
+from protocols.contract import Card, FloatArray, RowArray
 from protocols.images.tiling import read_tiles
 from protocols.spatial.store import SectionsStore
-from protocols.spatial.windows import MapOfWindows, Windows, lay_windows
+from protocols.spatial.windows import MapOfWindows, WindowRule, Windows, lay_windows
 from protocols.task import Fit, Fitted, Opened, Question, lacks_truth
 
 WINDOWS_AT_ONCE = 256
@@ -69,13 +69,14 @@ def jobs(question: Question) -> list[str]:
     return [str(number) for number in range(len(question.split.folds))]
 
 
-def pretrain(fit: Fit, opened: Opened, folder: Path) -> None:
+def pretrain(fit: Fit, opened: Opened, folder: Path) -> Fitted:
     """Pre-train on the normal tissue and keep the arrays; nothing is pickled."""
     model: Any = fit.model_class()
     arrays = model.pretrain(_views(fit, opened, truth=False).all_training())
     named_arrays: dict[str, Any] = {key: np.asarray(value, dtype=np.float32) for key, value in arrays.items()}
     with (folder / ARRAYS_FILE).open("wb") as file:
         np.savez(file, **named_arrays)
+    return Fitted((), 0, Fitted.of(model, 0).schedule)
 
 
 def fit(fit: Fit, job: str, folder: Path) -> Fitted:
@@ -101,7 +102,7 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
     for name in named(question, "sections"):
         _ask_sections(ask, fit, question.companions[name])
     (folder / TWIN_FILE).write_text(json.dumps(ask.twin), encoding="utf-8")
-    return Fitted(tuple(model.weights()) if isinstance(model, HasWeights) else (), len(tested))
+    return Fitted.of(model, len(tested))
 
 
 def join(question: Question, jobs: Mapping[str, Path], out: Path) -> None:
@@ -140,7 +141,7 @@ def _views(fit: Fit, opened: Opened, *, truth: bool = True) -> SlideViews:
     features = fit.features.get(opened.name)
     known = opened.entry.truth if truth and "oracle" in fit.card.needs else None
     derived = features.derived if fit.card.encoder and features else None
-    return SlideViews(opened.store, fit.settings, opened.settings.super_tiles, derived, known)
+    return SlideViews(opened.store, fit.settings, opened.settings.super_tiles, derived, known, fit.workspace)
 
 
 class _Asking:
@@ -152,6 +153,7 @@ class _Asking:
         if isinstance(model, HasUntrainedTwin):
             self._states[UNTRAINED] = model.predict_untrained
         self.twin = UNTRAINED in self._states
+        self.window_rule: WindowRule = model.window_rule if isinstance(model, AsksForWindows) else "paper"
 
     def whole(self, of: str, view: SlideView) -> None:
         for state in self._states:
@@ -180,7 +182,7 @@ def _ask_sections(ask: _Asking, fit: Fit, opened: Opened) -> None:
         best = None
         if truth:
             best = oracle_of_tiles(truth, section.name, section.row, section.column, sections.tile_um, genes)
-        windows = lay_windows(section.row, section.column, sections.window, sections.stride)
+        windows = lay_windows(section.row, section.column, sections.window, sections.stride, rule=ask.window_rule)
 
         def view(
             rows: RowArray,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -139,7 +139,8 @@ def take(view: SlideView, positions: RowArray) -> Any:
 
 def inputs_of(view: SlideTrainingView) -> SlideView:
     """The slides without expression."""
-    return SlideView(**{name: value for name, value in vars(view).items() if name not in ("targets", "validation")})
+    asked = {one.name for one in fields(SlideView)}
+    return SlideView(**{name: value for name, value in vars(view).items() if name in asked})
 
 
 def retold(view: SlideView, change: Callable[[SuperTiles], SuperTiles]) -> SlideView:

@@ -22,13 +22,20 @@ class SlideViews:
     """Makes the views of one cohort for one model. Test views are built without touching an expression value.
 
     ``features`` is the folder of the cohort's super-tiles, None for a model without encoder; ``known`` the phantom's
-    expectation by patient, for cards that need it.
+    expectation by patient, for cards that need it; ``workspace`` the folder of the fit that survives a kill.
     """
 
     def __init__(
-        self, store: BulkStore, settings: Settings, places: int, features: Path | None, known: Path | None
+        self,
+        store: BulkStore,
+        settings: Settings,
+        places: int,
+        features: Path | None,
+        known: Path | None,
+        workspace: Path | None = None,
     ) -> None:
         self._store, self._settings, self._places, self._truth = store, settings, places, known
+        self._workspace = workspace
         self._files = SuperTileFiles(features) if features else None
         self._slide = np.array([slide.slide for slide in store.slides])
         self._patient = np.array([slide.patient for slide in store.slides])
@@ -50,7 +57,8 @@ class SlideViews:
 
     def _training(self, slides: RowArray, validation: NDArray[np.bool_]) -> SlideTrainingView:
         targets = self._store.expression(self._store.slide_patient[slides])
-        return SlideTrainingView(**self._given(slides, self._store.genes), targets=targets, validation=validation)
+        given = self._given(slides, self._store.genes)
+        return SlideTrainingView(**given, targets=targets, validation=validation, workspace=self._workspace)
 
     def _given(self, slides: RowArray, genes: tuple[str, ...]) -> dict[str, Any]:
         return {
@@ -88,7 +96,7 @@ def window_view(
     def super_tiles(of: RowArray, _grouped_by: GroupedBy) -> SuperTiles:
         if tile_features is None:
             raise RuntimeError("windows without features")
-        tile = windows.tile[of]
+        tile = windows.listed(of)
         features = np.where((tile >= 0)[..., None], tile_features[np.maximum(tile, 0)], np.float32(0))
         return SuperTiles(features, tile >= 0)
 
@@ -100,7 +108,7 @@ def window_view(
     def best(of: RowArray, _genes: tuple[str, ...]) -> FloatArray:
         if oracle is None:
             raise RuntimeError("no truth")
-        tile = windows.tile[of]
+        tile = windows.listed(of)
         weight = (tile >= 0)[..., None]
         return np.asarray((oracle[np.maximum(tile, 0)] * weight).sum(axis=1) / weight.sum(axis=1), dtype=np.float32)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,3 +66,4 @@ class SlideTrainingView(SlideView):
 
     targets: FloatArray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
     validation: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    workspace: Path | None = None

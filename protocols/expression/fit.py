@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from protocols.contract import Card, FloatArray, HasWeights, Pretrains
+from protocols.contract import Card, FloatArray, Pretrains
 from protocols.expression.answers import checked, fold_file, write
 from protocols.expression.pretraining import pretraining_rows
 from protocols.expression.store import CohortStore
@@ -44,8 +44,7 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
     for fold in folds:
         answer = _answer(model, fit.card.name, views, fold)
         write(folder / fold_file(numbers[fold.name]), store, fold.test, fold.genes, answer)
-    weights = tuple(model.weights()) if isinstance(model, HasWeights) else ()
-    return Fitted(weights, sum(len(fold.test) for fold in folds))
+    return Fitted.of(model, sum(len(fold.test) for fold in folds))
 
 
 def _answer(model: Any, name: str, views: ViewMaker, fold: Fold) -> FloatArray:

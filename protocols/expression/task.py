@@ -25,6 +25,7 @@ TASK = Task(
     lay_out=Part("protocols.expression.submit:lay_out"),
     units=Part("protocols.expression.units:units"),
     checks=Part("protocols.expression.checks:checks"),
+    learning=Part("protocols.expression.learning:learned"),
     template=Part("protocols.expression.template:template"),
     columns=("slide", "cell_id"),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from protocols.contract import Card, HasWeights, RowArray
+from protocols.contract import Card, RowArray
 from protocols.errors import UserError
 from protocols.staining.answers import fold_file
 from protocols.staining.store import IhcStore
@@ -56,7 +56,7 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
     test = _test(store, marker, fold.test, fit, embedded(fold.test))
     where = f"model {fit.card.name}, {question.board.name} fold {fold.name}"
     write_images(folder / fold_file(number), model, test, where)
-    return Fitted(tuple(model.weights()) if isinstance(model, HasWeights) else (), len(test))
+    return Fitted.of(model, len(test))
 
 
 def _test(store: IhcStore, marker: str, rows: RowArray, fit: Fit, embedded: EmbeddingReader | None) -> PatchView:

@@ -28,6 +28,7 @@ TASK = Task(
     lay_out=Part("protocols.staining.submit:lay_out"),
     units=Part("protocols.staining.units:units"),
     checks=Part("protocols.staining.checks:checks"),
+    learning=Part("protocols.staining.learning:learned"),
     template=Part("protocols.staining.template:template"),
     by_folder=True,
 )

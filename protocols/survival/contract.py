@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -95,6 +96,11 @@ class SurvivalTraining(PatientInputs, Protocol):
     @property
     def event(self) -> EventArray:
         """True where the event was seen, False where the patient is censored."""
+        ...
+
+    @property
+    def workspace(self) -> Path | None:
+        """A folder that survives a kill, for checkpoints of this training alone; None where there is no such place."""
         ...
 
 

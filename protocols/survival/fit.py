@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from protocols.contract import Card, HasWeights
+from protocols.contract import Card
 from protocols.survival.answers import checked, fold_file, write
 from protocols.survival.bags import TILES, Bags, serves
 from protocols.survival.store import PatientStore
@@ -45,8 +45,8 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
     truth = opened.entry.truth if "oracle" in fit.card.needs else None
     views = PatientViews(opened.store, fit.settings, bags, truth)
     model: Any = fit.model_class()
-    model.fit(views.training(fold.train))
+    model.fit(views.training(fold.train, fit.workspace))
     test = views.inputs(fold.test)
     answer = checked(model.predict(test), len(test), fit.card.name, f"{opened.name} {fold.name}")
     write(folder / fold_file(number), test.patient, answer)
-    return Fitted(tuple(model.weights()) if isinstance(model, HasWeights) else (), len(test))
+    return Fitted.of(model, len(test))

@@ -29,6 +29,7 @@ TASK = Task(
     lay_out=Part("protocols.survival.submit:lay_out"),
     units=Part("protocols.survival.units:units"),
     checks=Part("protocols.survival.checks:checks"),
+    learning=Part("protocols.survival.learning:learned"),
     template=Part("protocols.survival.template:template"),
     notices=Part("protocols.survival.notices:notices"),
     columns=("cohort", "fold"),

@@ -70,4 +70,6 @@ def take(view: PatientView, positions: RowArray) -> Any:
 
 def inputs_of(view: SurvivalTrainingView) -> PatientView:
     """The patients without their follow-up."""
-    return PatientView(**{name: value for name, value in vars(view).items() if name not in ("time", "event")})
+    return PatientView(
+        **{name: value for name, value in vars(view).items() if name not in ("time", "event", "workspace")}
+    )

@@ -41,10 +41,12 @@ class PatientViews:
             oracle_reader=self._oracle,
         )
 
-    def training(self, rows: RowArray) -> SurvivalTrainingView:
-        """The same with time and event."""
+    def training(self, rows: RowArray, workspace: Path | None = None) -> SurvivalTrainingView:
+        """The same with time and event, and a folder for checkpoints."""
         given = {name: value for name, value in vars(self.inputs(rows)).items() if name != "oracle_reader"}
-        return SurvivalTrainingView(**given, time=self._store.time[rows], event=self._store.event[rows])
+        return SurvivalTrainingView(
+            **given, time=self._store.time[rows], event=self._store.event[rows], workspace=workspace
+        )
 
 
 def oracle_reader(truth: Path) -> OracleReader:

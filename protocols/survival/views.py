@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,3 +64,4 @@ class SurvivalTrainingView(PatientView):
 
     time: TimeArray = field(default_factory=lambda: np.zeros(0))
     event: EventArray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    workspace: Path | None = None

@@ -55,4 +55,4 @@ def one_code(model_class: type[Any]) -> tuple[object, ...]:
     card: Card = model_class.card
     own = set(vars(model_class)) - set(vars(_Nothing))
     code = model_class.__mro__[1] if own == {"card"} and len(model_class.__bases__) == 1 else model_class
-    return (code, card.task, card.needs, bool(card.encoder), card.starts_from)
+    return (code, card.task, card.needs, bool(card.encoder), card.starts_from, card.checkpoints)

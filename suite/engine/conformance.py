@@ -54,7 +54,8 @@ def check(name: str, config: Config | None, settings: Settings | None = None) ->
     yield CheckResult(CONFORMS, "; ".join(problems))
     if card.task not in facts:
         return
-    checks = load_task(card.task).checks(model_class, card.name if given else name, settings or Settings())
+    handed = settings or Settings(parts=card.parts)
+    checks = load_task(card.task).checks(model_class, card.name if given else name, handed)
     with reading(home) as later:
         yield from results_of(checks, model_class)
     if home is not None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from baselines.training.kernels import kernels_heard
-from protocols.contract import WeightsRecord
+from protocols.contract import Settings, WeightsRecord
 from protocols.progress import steps
 from protocols.sealed import is_sealed, read_seal, sealed_folder
 from protocols.task import Features, Opened, Task
@@ -101,6 +101,7 @@ def _embed(item: EmbedItem, crops: object, wanted: list[tuple[str, Path]]) -> in
             )
         used = device.used()
         for encoder in names:
+            _refuse_other_weights(encoder, run.config.settings(encoder), records[encoder])
             text = json.dumps(asdict(records[encoder]), sort_keys=True) + "\n"
             (parts[encoder] / WEIGHTS_FILE).write_text(text, encoding="utf-8")
             if kernels:
@@ -108,6 +109,15 @@ def _embed(item: EmbedItem, crops: object, wanted: list[tuple[str, Path]]) -> in
             place = (item.task, item.cohort, f"{encoder}-{crops.key}")
             write_embedding_timing(place, len(crops.rows), seconds[encoder], used, names)
     return len(left)
+
+
+def _refuse_other_weights(encoder: str, settings: Settings, record: WeightsRecord) -> None:
+    from baselines.encoders.entries import weights_of
+    from suite.engine.named_weights import refuse_unreported
+
+    entry = weights_of(encoder, settings)
+    if entry is not None:
+        refuse_unreported({encoder: entry}, [record], where=f"the embedding by {encoder}")
 
 
 def _derive(task: Task, cohort: Opened, encoder: str, arrays: dict[str, Path], folder: Path) -> None:

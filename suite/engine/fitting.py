@@ -15,13 +15,14 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from baselines.training.kernels import kernels_heard
-from protocols.contract import WeightsRecord
+from protocols.contract import ScheduleRecord, WeightsRecord
 from protocols.errors import UserError
 from protocols.own_lines import own_line
 from protocols.sealed import read_seal
 from protocols.task import Features, Fit, Fitted, Question
 from suite.engine.embedding import features_of
 from suite.engine.measured import Device
+from suite.engine.named_weights import handed, refuse_unreported
 from suite.engine.questions import question_of, run_of
 from suite.engine.run import Run
 from suite.engine.store import made
@@ -71,7 +72,7 @@ class FitAnswer:
 
 
 def fit_job(item: FitItem) -> FitAnswer:
-    """Fit, if the job's folder is not there yet; the answers and what the model says of its weights are sealed."""
+    """Fit, if the job's folder is not there yet; the answers and what the model says of itself are sealed."""
     started = time.monotonic()
     run = run_of(item.config, item.root)
     home = _home(run, item)
@@ -99,11 +100,11 @@ def _fitted(run: Run, item: FitItem, home: Path | None, read: Read) -> tuple[boo
                 fitted: Fitted = task.fit(fit, item.job, folder)
             else:
                 fitted = _pretrained(task, fit, question, item, folder)
+        if item.job:
+            refuse_unreported(handed(fit.card, fit.settings), fitted.weights, where=item)
         refuse_undeclared(fit.card, home, read)
         units = fitted.units
-        told: dict[str, Any] = {"weights": [asdict(one) for one in fitted.weights], "units": fitted.units}
-        if kernels:
-            told[KERNELS] = sorted(kernels)
+        told: dict[str, Any] = asdict(fitted) | ({KERNELS: sorted(kernels)} if kernels else {})
         (folder / FITTED_FILE).write_text(json.dumps(told, sort_keys=True) + "\n", encoding="utf-8")
 
     return made(item.folder, FIT if item.job else PRETRAINED, dict(item.of), make, unless=item.answers), units, fit
@@ -148,29 +149,32 @@ def fit_of(run: Run, item: FitItem) -> tuple[Fit, Question]:
 
     model_class = load_model_class(item.model, run.config.adapters, run.root)
     card = model_class.card
-    parts = (item.model, *card.starts_from, *((card.encoder,) if card.encoder else ()))
     protocol = run.fitting[item.protocol]
     board = {one.name: one for one in run.boards_of(protocol)}[item.board]
     question = question_of(run, protocol, board, truth="oracle" in card.needs)
     features: Mapping[str, Features] = {
         cohort: features_of(dict(sets), derived) for cohort, sets, derived in item.features
     }
-    settings = run.config.settings(*parts, seed=item.seed)
+    settings = run.config.settings_of(card, seed=item.seed)
     workspace = item.folder.with_name(f"{item.folder.name}.workspace")
     fit = Fit(question, card, model_class, settings, features, workspace, item.pretrained)
     return fit, question
 
 
 def _pretrained(task: Any, fit: Fit, question: Question, item: FitItem, folder: Path) -> Fitted:
-    task.pretrain(fit, question.opened(item.cohort), folder)
-    return Fitted((), 0)
+    fitted: Fitted = task.pretrain(fit, question.opened(item.cohort), folder)
+    return fitted
 
 
 def read_fitted(folder: Path, kind: str = FIT) -> Fitted:
     """What a finished job said of itself."""
     read_seal(folder, kind)
     told = json.loads((folder / FITTED_FILE).read_text(encoding="utf-8"))
-    return Fitted(tuple(WeightsRecord(**one) for one in told["weights"]), int(told["units"]))
+    return Fitted(
+        tuple(WeightsRecord(**one) for one in told["weights"]),
+        int(told["units"]),
+        tuple(ScheduleRecord(**one) for one in told["schedule"]),
+    )
 
 
 def kernels_of(folder: Path, kind: str = FIT) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ adds. Nothing is listed by hand: sources come from :mod:`suite.engine.closure`, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,14 @@ def of_embedding(run: Run, task: Task, encoder: str, crop_set: str, seed: int) -
     return {
         "encoder": encoder,
         "set": crop_set,
-        **settings_key(settings, run.root),
+        **settings_key(replace(settings, most_steps=0), run.root),  # nothing is trained
         "code": code("suite.engine.embedding", *_modules(task, "crops", "open_store"), *_built_by(settings, run.root)),
     }
+
+
+def of_loading(settings: Settings, root: Path, *starts: str | Path) -> str:
+    """The code that loads named weights into a network: the readers, whoever builds it, the model's own."""
+    return code("baselines.encoders.weights", *_built_by(settings, root), *starts)
 
 
 def of_derived(task: Task, request: CohortRequest) -> Key:
@@ -91,7 +97,7 @@ def of_derived(task: Task, request: CohortRequest) -> Key:
 
 
 def of_pretraining(run: Run, entry: ModelEntry, task: Task, seed: int) -> Key:
-    settings = run.config.settings(*entry.parts, seed=seed)
+    settings = run.config.settings_of(entry.card, seed=seed)
     return {
         "model": entry.name,
         **settings_key(settings, run.root),
@@ -103,7 +109,7 @@ def of_pretraining(run: Run, entry: ModelEntry, task: Task, seed: int) -> Key:
 def of_fit(run: Run, protocol: Protocol, entry: ModelEntry, request: CohortRequest, seed: int) -> Key:
     """A cell's answers, less the hashes of its data."""
     task = run.tasks[protocol.task]
-    settings = run.config.settings(*entry.parts, seed=seed)
+    settings = run.config.settings_of(entry.card, seed=seed)
     parts = _modules(task, "open_store", "fit", "join", "jobs", "companions", "boards", "lacks")
     found = closure("suite.engine.predict", start_of(run, protocol), *parts, entry.start)
     return {
@@ -126,9 +132,13 @@ CHECKED_STEPS = 12
 def contract_settings(run: Run, entry: ModelEntry) -> Settings:
     """What a model is handed in its contract tests: the smallest sizes, one thread, and if it is somebody's own the
     weights of the run's file (those of a built-in do not fit its smallest sizes)."""
-    given = run.config.settings(*entry.parts)
+    given = run.config.settings_of(entry.card)
     return Settings(
-        threads=1, most_steps=CHECKED_STEPS, weights=given.weights if entry.outside else {}, encoders=given.encoders
+        threads=1,
+        most_steps=CHECKED_STEPS,
+        weights=dict(given.weights) if entry.outside else {},
+        encoders=given.encoders,
+        parts=given.parts,
     )
 
 

@@ -15,11 +15,16 @@ from suite.engine.contract import tested
 from suite.engine.data_hash import keep_hashes
 from suite.engine.read import refuse_missing
 from suite.engine.run import Run
+from suite.engine.weights_check import run_weights
 from suite.places import PLAN
 
 
 def run_plan(run: Run) -> None:
-    """Write ``runs/plan/<stage>.json``; only a stage whose content changed will run."""
+    """Write ``runs/plan/<stage>.json``; only a stage whose content changed will run.
+
+    First every named file of weights is seen to fit: nothing is fitted behind one that does not.
+    """
+    run_weights(run)
     stages = {
         "read": _read(run),
         "ask": _ask(run),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baselines.training.kernels import as_note
-from protocols.contract import WeightsRecord
+from protocols.contract import ScheduleRecord, WeightsRecord
 from protocols.findings import read_audit
 from protocols.manifest import KIND, Manifest
 from protocols.progress import steps
@@ -22,9 +22,10 @@ from protocols.task import Question
 from suite.engine import keys, store
 from suite.engine.ask import audited
 from suite.engine.embedding import features_of, kernels_of_embedding
-from suite.engine.fitting import FITTED_FILE, PRETRAINED, FitAnswer, FitItem, fit_job, kernels_of, read_fitted
+from suite.engine.fitting import FIT, FITTED_FILE, PRETRAINED, FitAnswer, FitItem, fit_job, kernels_of, read_fitted
 from suite.engine.inputs import Embedded, Place, run_inputs
 from suite.engine.locks import locked
+from suite.engine.named_weights import handed
 from suite.engine.questions import hashes_of, question_of, split_hash
 from suite.engine.run import ModelEntry, Run
 from suite.engine.store import digest, forget_others, kept, linked, made, placed
@@ -113,6 +114,8 @@ def _cell(
 ) -> Cell:
     task, encoder = run.tasks[protocol.task], entry.card.encoder
     reason = task.lacks(question, entry.card) if task.lacks else ""
+    if "weights" in entry.card.needs and not handed(entry.card, run.config.settings_of(entry.card)):
+        reason = "answers with published weights alone, and the run's file names none of them"
     if not question.split.folds:
         reason = "the cohort gives this protocol no fold (see what was left out)"
     names = [board.fitted_on, *question.companions]
@@ -187,12 +190,14 @@ def finish(run: Run, cell: Cell) -> None:
     def make(folder: Path) -> None:
         weights: tuple[WeightsRecord, ...] = ()
         kernels: tuple[str, ...] = ()
+        schedule: tuple[ScheduleRecord, ...] = ()
         if not cell.reason:
             folders = {item.job: item.folder for item in cell.items}
             join(run, cell, folders, folder)
             weights = (*_encoder_weights(cell), *read_fitted(cell.items[0].folder).weights)
+            schedule = _schedule(run, cell)
             kernels = _kernels(cell)
-        manifest(run, cell, weights, kernels).write(folder)
+        manifest(run, cell, weights, schedule, kernels).write(folder)
 
     made(cell.answers, KIND, cell.of, make)
     forget_others(cell.answers)
@@ -234,8 +239,24 @@ def _kernels(cell: Cell) -> tuple[str, ...]:
     return tuple(sorted({kernel for one in found for kernel in one}))
 
 
-def manifest(run: Run, cell: Cell, weights: tuple[WeightsRecord, ...], kernels: tuple[str, ...] = ()) -> Manifest:
-    settings = run.config.settings(*cell.entry.parts, seed=cell.seed)
+def _schedule(run: Run, cell: Cell) -> tuple[ScheduleRecord, ...]:
+    """Every training behind a cell's answers: the pre-training that its jobs started from, then job by job. Where the
+    run itself caps the updates, no method's own rule has ended anything."""
+    first = cell.items[0].pretrained
+    folders = [(first, PRETRAINED)] if first else []
+    folders += [(item.folder, FIT) for item in cell.items]
+    found = [one for folder, kind in folders for one in read_fitted(folder, kind).schedule]
+    return tuple(replace(one, cut=one.cut or bool(run.config.most_steps)) for one in found)
+
+
+def manifest(
+    run: Run,
+    cell: Cell,
+    weights: tuple[WeightsRecord, ...],
+    schedule: tuple[ScheduleRecord, ...],
+    kernels: tuple[str, ...],
+) -> Manifest:
+    settings = run.config.settings_of(cell.entry.card, seed=cell.seed)
     versions = keys.libraries("suite.engine.fitting", keys.start_of(run, cell.protocol), cell.entry.start)
     return Manifest(
         protocol=cell.protocol.name,
@@ -250,6 +271,8 @@ def manifest(run: Run, cell: Cell, weights: tuple[WeightsRecord, ...], kernels: 
         threads=settings.threads,
         libraries=versions,
         weights=weights,
+        schedule=schedule,
+        most_steps=settings.most_steps,
         skipped=cell.reason,
         notes=(as_note(kernels),) if kernels else (),
     )

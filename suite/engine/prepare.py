@@ -5,6 +5,7 @@ from __future__ import annotations
 from protocols.registry import load_protocol
 from suite.config import Config
 from suite.engine.ask import run_ask
+from suite.engine.named_weights import refuse_unused
 from suite.engine.predict import run_predict
 from suite.engine.read import run_read
 from suite.engine.run import Run
@@ -20,7 +21,9 @@ def narrowed(config: Config, protocol: str, models: tuple[str, ...] | None = Non
 
 
 def prepare(config: Config, protocol: str) -> Run:
-    """Read and ask, if that has not been done; the run of the protocol alone."""
+    """Read and ask, if that has not been done; the run of the protocol alone. Weights that nobody would load are
+    refused, as the plan refuses them."""
+    refuse_unused(Run(config))
     run = narrowed(config, protocol)
     run_read(run)
     run_ask(run)

@@ -36,8 +36,7 @@ class ModelEntry:
     @property
     def parts(self) -> tuple[str, ...]:
         """Names whose ``weights`` and ``encoders`` entries are this model's."""
-        encoder = (self.card.encoder,) if self.card.encoder else ()
-        return (self.name, *self.card.starts_from, *encoder)
+        return self.card.parts
 
 
 class Run:

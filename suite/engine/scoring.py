@@ -89,7 +89,7 @@ def fill_control(run: Run, question: Question, name: str, hashes: Mapping[str, s
     card = {one.name: one for one in question.protocol.controls}[name]
     told = Manifest(
         question.protocol.name, question.protocol.version, question.board.name, question.board.cohort, name, card,
-        run.config.profile, run.config.seed, "cpu", run.config.threads,
+        run.config.profile, run.config.seed, "cpu", run.config.threads, most_steps=run.config.most_steps or 0,
     )  # fmt: skip
     if task.score_control is None:
         raise RuntimeError(f"task {task.name} makes no controls")
@@ -123,6 +123,7 @@ def fill_average(
         hashes=dict(hashes),
         excluded=[],
         metrics=max((record.metrics for record in records), key=len),
+        schedule=[one for record in records for one in record.schedule],
         notes=list(dict.fromkeys(f"{record.board}: {note}" for record in records for note in record.notes)),
         **_fields(protocol, scored),
     )
@@ -165,6 +166,8 @@ def record_of(
         reason=told.skipped,
         card=told.card.to_dict(),
         weights=[asdict(one) for one in told.weights],
+        schedule=[asdict(one) for one in told.schedule],
+        most_steps=told.most_steps,
         profile=told.profile,
         seed=told.seed,
         device=told.device,

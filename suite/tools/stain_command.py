@@ -47,7 +47,7 @@ def stain_slide_command(
     config = read_config()
     opened = fitted_cohort(config, cohort, marker)
     entry = staining_model(config, model)
-    settings = config.settings(*entry.parts)
+    settings = config.settings_of(entry.card)
     fitted = FittedWhenAsked(lambda: fit_on_all(config, opened, marker, entry))
     with threadpool_limits(settings.threads):
         report = stain_slide(
@@ -129,7 +129,7 @@ def fit_on_all(config: Config, opened: Opened, marker: str, entry: ModelEntry) -
 
     store: IhcStore = opened.store
     rows, none = store.rows_of(marker), np.zeros(0, dtype=np.int64)
-    settings, reader = config.settings(*entry.parts), None
+    settings, reader = config.settings_of(entry.card), None
     if entry.card.encoder:
         made = run_inputs(_run(config, (entry.name,)))[TASK, opened.name, entry.card.encoder, config.seed]
         reader = embedding_reader(store, marker, made.features().embeddings[marker], rows)
@@ -147,7 +147,7 @@ def _workspace(config: Config, opened: Opened, marker: str, entry: ModelEntry) -
     from suite.engine.keys import code, settings_key
     from suite.engine.store import digest, kept
 
-    settings = settings_key(config.settings(*entry.parts), Path.cwd())
+    settings = settings_key(config.settings_of(entry.card), Path.cwd())
     key = {"cohort": opened.hash, "settings": settings, "code": code("suite.tools.stain_command", entry.start)}
     return kept("stain_slide", opened.name, marker, entry.name, key=digest(key))
 
@@ -168,7 +168,7 @@ def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], F
 
     import torch
 
-    from baselines.encoders.embedding import central, to_input
+    from baselines.encoders.embedding import central, prepared
     from baselines.encoders.entries import encoder_spec
     from baselines.encoders.weights import load_encoder
     from baselines.training.torch_run import torch_run
@@ -185,9 +185,7 @@ def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], F
         ):
             if not loaded:
                 loaded.append(load_encoder(encoder, settings)[0].to(device))
-            features = loaded[0](
-                to_input(central(windows, size.view), size.pixels, spec.normalisation, device, spec.filter)
-            )
+            features = loaded[0](prepared(central(windows, size.view), size, spec, device))
         found: FloatArray = features.float().cpu().numpy()
         return found
 

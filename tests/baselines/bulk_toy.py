@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ class ToySlides:
     genes: tuple[str, ...]
     settings: Settings = field(default_factory=lambda: Settings(threads=1))
     windows: bool = False
+    workspace: Path | None = None
 
     def __len__(self) -> int:
         return len(self.features)

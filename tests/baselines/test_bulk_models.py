@@ -20,12 +20,16 @@ from baselines.bulk.sequoia_vis import SequoiaViS
 from baselines.bulk.sequoia_vit import SequoiaViT
 from baselines.bulk.sequoia_vit_pretrained import SequoiaViTPretrained
 from baselines.registry import built_in, load_model_class
+from baselines.training.bulk_training import Trained
 from protocols.bulk.contract import BulkModel, HasUntrainedTwin, PretrainsOnNormal
 from protocols.contract import Settings
 from protocols.errors import UserError
 from tests.baselines.bulk_toy import ToySlides, toy
 
-MODELS = [name for name, module in built_in().items() if module.startswith("baselines.bulk.")]
+ANOTHER_FILE = "sequoia_released_weights"  # answers with published weights alone: test_released_folds
+MODELS = [
+    name for name, module in built_in().items() if module.startswith("baselines.bulk.") and name != ANOTHER_FILE
+]
 NETWORKS = [name for name in MODELS if name.startswith(("sequoia", "he2rna"))]
 PRETRAINED = [name for name in NETWORKS if name.endswith("pretrained")]
 LEARNED = [*NETWORKS, "ridge_mean_feature", "nearest_slides"]
@@ -38,8 +42,10 @@ def model_class(name: str) -> type[Any]:
 
 def fitted(name: str, train: ToySlides = TRAIN) -> Any:
     model = model_class(name)()
+    if getattr(model, "published_schedule", False):  # 200 epochs, whatever the size: enough of them for these tests
+        train = replace(train, settings=replace(train.settings, most_steps=200))
     if name in PRETRAINED:
-        model.start_from(model.pretrain(NORMAL))
+        model.start_from(model.pretrain(replace(NORMAL, settings=train.settings)))
     model.fit(train)
     return model
 
@@ -93,7 +99,7 @@ def test_the_same_twice_and_no_global_state(name: str) -> None:
 def test_learned_models_beat_the_training_mean(name: str) -> None:
     """In r all of them, in error those that start at the mean."""
     answer = of(name).predict(TEST)
-    assert mean_r(answer) > (0.3 if name == "sequoia_as_released" else 0.5)
+    assert mean_r(answer) > (0.3 if getattr(of(name), "published_schedule", False) else 0.5)  # those are capped here
     if getattr(of(name), "mean_bias", True):  # the others start at 0 and hardly learn the means in a mini's epochs
         assert error(answer) < 0.9 * error(of("bulk_train_mean").predict(TEST))
 
@@ -147,8 +153,9 @@ def test_the_untrained_twin(name: str) -> None:
 def test_the_twin_is_the_network_before_its_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, torch.Tensor] = {}
 
-    def stop_at_once(network: Any, *_: Any) -> None:
+    def stop_at_once(network: Any, *_: Any, **__: Any) -> Trained:
         seen.update({name: part.clone() for name, part in network.state_dict().items()})
+        return Trained(0, -1)
 
     monkeypatch.setattr("baselines.training.bulk_training.train", stop_at_once)
     model = SequoiaViS()
@@ -165,7 +172,7 @@ def test_pretraining_gives_the_trunk_alone_and_is_really_used(monkeypatch: pytes
     trunk = model.pretrain(NORMAL)
     assert all(array.dtype == np.float32 for array in trunk.values())
     assert not [name for name in trunk if name.startswith(("output", "norm"))]
-    monkeypatch.setattr("baselines.training.bulk_training.train", lambda *_: None)
+    monkeypatch.setattr("baselines.training.bulk_training.train", lambda *_, **__: Trained(0, -1))
     model.start_from(trunk)
     model.fit(TRAIN)
     started: Any = model._network
@@ -179,8 +186,8 @@ def test_a_released_twin_of_he2rna_is_its_pretrained_trunk(monkeypatch: pytest.M
     class BeforeFit(HE2RNASequoiaPretrained):
         twin = "before_fit"
 
-    trunk = HE2RNASequoiaPretrained().pretrain(NORMAL)
-    monkeypatch.setattr("baselines.training.bulk_training.train", lambda *_: None)
+    trunk = HE2RNASequoiaPretrained().pretrain(replace(NORMAL, settings=Settings(threads=1, most_steps=20)))
+    monkeypatch.setattr("baselines.training.bulk_training.train", lambda *_, **__: Trained(0, -1))
     fresh, released = HE2RNASequoiaPretrained(), BeforeFit()
     for model in (fresh, released):
         model.start_from(trunk)
@@ -244,10 +251,9 @@ def test_a_released_window_is_its_first_tile_alone() -> None:
     as_slides = replace(TEST, features=repeated, present=np.ones_like(TEST.present))
     np.testing.assert_allclose(model.predict(as_slides), answer, atol=1e-5)
     assert np.abs(model.predict(TEST) - answer).max() > 0.1  # which is not what the window shows
-    absent = TEST.present.copy()
-    absent[:, 0] = False
-    zeros = model.predict(replace(windows, present=absent))
-    np.testing.assert_allclose(zeros, np.tile(zeros[:1], (len(zeros), 1)), atol=1e-6)
+    later = replace(windows, present=TEST.present & (np.arange(TEST.places) >= 1))
+    second = model.predict(replace(as_slides, features=np.repeat(TEST.features[:, 1:2], TEST.places, axis=1)))
+    np.testing.assert_allclose(model.predict(later), second, atol=1e-5)  # of an absent first place nothing is made
 
 
 def test_tiles_of_windows_are_scored_once() -> None:

@@ -271,7 +271,7 @@ def test_a_hub_file_is_verified_and_recorded(tmp_path: Path, monkeypatch: pytest
     hub = pytest.importorskip("huggingface_hub")
     path = tmp_path / "pytorch_model.bin"
     torch.save(_own("uni"), path)
-    monkeypatch.setattr(hub, "hf_hub_download", lambda repo, file, revision: str(path))
+    monkeypatch.setattr(hub, "hf_hub_download", lambda repo, file, revision, repo_type: str(path))
     entry = {"hub": "MahmoodLab/UNI", "revision": "a" * 40}
     _, record = load_encoder("uni", Settings(weights={"uni": entry}))
     assert (record.source, record.revision, record.sha256) == ("MahmoodLab/UNI", "a" * 40, sha256_of(path))

@@ -34,7 +34,11 @@ class Fault:
 
 FAULTS = (
     Fault(
-        "a missing .cpu()", "baselines.training.finetuning", "mean(dim=0).cpu().numpy()", "mean(dim=0).numpy()", "st_net"
+        "a missing .cpu()",
+        "baselines.training.finetuning",
+        "mean(dim=0).cpu().numpy()",
+        "mean(dim=0).numpy()",
+        "st_net",
     ),
     Fault("crops that were not moved", "past_model.pretraining", "model(crops.to(device)", "model(crops", "past"),
 )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.bulk.parts.schedule_record import record_of
 from protocols.bulk.contract import GroupedBy, SlideInputs, SlideTraining
-from protocols.contract import Card, FloatArray, WeightsRecord
-from protocols.errors import UserError
+from protocols.contract import Card, FloatArray, ScheduleRecord, WeightsRecord
+from protocols.errors import UserError, look_up
 from protocols.seeds import derive_seed, generator
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from baselines.training.bulk_checkpoint import Checkpoint
     from baselines.training.bulk_stopping import StoppingRule
     from baselines.training.bulk_training import Forward, Looking, Schedule, Tiles
 
@@ -64,16 +68,25 @@ class BulkNetwork:
     standardised: ClassVar[bool] = True
     masked: ClassVar[bool] = True
     mean_bias: ClassVar[bool] = True
+    published_schedule: ClassVar[bool] = False
+    """Trained as long as published under every profile: for a rule that never acts before a smaller cap."""
     twin: ClassVar[Twin] = "random"
     drawn_as: ClassVar[str] = ""
     """The model whose random draws this one shares, so that they differ in one thing only; empty: its own."""
+    _done: Mapping[Phase, ScheduleRecord] = MappingProxyType({})
 
     def network(self, profile: str, places: int, width: int, genes: int) -> nn.Module:
         """The untrained network, with ``trunk`` (which holds ``scale``) and the linear layer ``output``."""
         raise NotImplementedError
 
-    def schedule(self, profile: str, phase: Phase) -> Schedule:
+    def plan(self, profile: str, phase: Phase) -> Schedule:
+        """How long a phase lasts; under ``full`` as published."""
         raise NotImplementedError
+
+    def planned(self, table: Mapping[str, Schedule], profile: str) -> Schedule:
+        """The profile's numbers, or (``published_schedule``) those of ``full`` whatever the network's size."""
+        found = look_up(profile, table, kind="profile", where=self.card.name)
+        return table["full"] if self.published_schedule else found
 
     def rule(self, schedule: Schedule, phase: Phase) -> StoppingRule | None:
         raise NotImplementedError
@@ -89,6 +102,10 @@ class BulkNetwork:
 
     def weights(self) -> tuple[WeightsRecord, ...]:
         return (WeightsRecord(part="network, trained from scratch", source="none"),)
+
+    def schedule(self) -> tuple[ScheduleRecord, ...]:
+        """Of each training that this instance has done: its own fold's, or the pre-training."""
+        return tuple(self._done.values())
 
     def fit(self, train: SlideTraining) -> None:
         self._genes = train.genes
@@ -129,15 +146,30 @@ class BulkNetwork:
         self._mean = train.targets[~held].mean(axis=0) if self.mean_bias and len(examples.fitted) else None
         self._shape = (settings, train.places, train.width, len(train.genes))
         network = self._untrained(trunk)
-        schedule = self.schedule(settings.profile, phase)
+        plan = self.plan(settings.profile, phase)
+        rule = self.rule(plan, phase)
         rng = generator(settings.seed, "bulk training", phase, self.drawn_as or self.card.name, len(train))
+        checkpoint = self._checkpoint(train, network, plan, phase)
         with torch_run(settings) as device:
             self.trained = train_network(
-                network, examples, schedule, self.rule(schedule, phase), self.looking(), rng, device,
-                self.training_pass(network, rng),
+                network, examples, plan, rule, self.looking(), rng, device, self.training_pass(network, rng),
+                most_steps=settings.most_steps, checkpoint=checkpoint,
             )  # fmt: skip
             network.cpu()
+        self._done = {**self._done, phase: record_of(self.trained, plan, self.plan("full", phase), rule, phase)}
         return network
+
+    def _checkpoint(self, train: SlideTraining, network: nn.Module, plan: Schedule, phase: Phase) -> Checkpoint | None:
+        """In the job's own folder, which survives a kill; None where there is none."""
+        from baselines.training.bulk_checkpoint import Checkpoint, identity_of
+
+        if train.workspace is None:
+            return None
+        settings = train.settings
+        run = (settings.profile, settings.seed, settings.device, settings.threads, settings.most_steps)
+        told = (self.card.name, phase, plan, *run, train.genes, train.slide.tolist())
+        identity = identity_of(network, (train.targets, np.asarray(train.validation)), *told)
+        return Checkpoint(train.workspace / f"{phase}.pt", identity, plan.save_every)
 
     def _untrained(self, trunk: Arrays | None) -> nn.Module:
         """The network before its first step; the same bytes whenever it is asked for."""

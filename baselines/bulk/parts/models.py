@@ -27,6 +27,10 @@ UNI = "Mass-100K, private hospital slides; no TCGA (secondary source)"
 SCALED = "Tile features are standardised by training slides; the paper feeds them as they are."
 BIAS = "The head's bias starts at the training mean; the paper does not say so."
 FRESH_TWIN = "The untrained twin is a fresh random network; the release's is the pre-trained trunk with a new head."
+ONE_TILE = (
+    "A window's answer is that of its first tile that is there, repeated at every place, as in the released code."
+)
+OVERHANG = "Windows hang over the right and the lower edge, as in the released code; they cover the same tiles."
 PATIENCE = "Patience in fine-tuning is 20, as in the released code; the paper does not state it."
 
 
@@ -42,14 +46,14 @@ class Sequoia(BulkNetwork):
         sizes = look_up(profile, PROFILES, kind="profile", where=self.card.name)
         return SequoiaNetwork(self.mixer, sizes, places, width, genes, masked=self.masked)
 
-    def schedule(self, profile: str, phase: Phase) -> Schedule:
+    def plan(self, profile: str, phase: Phase) -> Schedule:
         from baselines.training.bulk_training import Schedule
 
         table = {
             "fit": {"full": Schedule(200, 20, 1e-3), "mini": Schedule(11, 5, 3e-3)},
             "pretrain": {"full": Schedule(200, 100, 3e-3), "mini": Schedule(12, 6, 3e-3)},
         }
-        return look_up(profile, table[phase], kind="profile", where=self.card.name)
+        return self.planned(table[phase], profile)
 
     def rule(self, schedule: Schedule, phase: Phase) -> StoppingRule | None:
         from baselines.training.bulk_stopping import LossRule, PaperRule, ReleasedRule
@@ -64,10 +68,10 @@ class Sequoia(BulkNetwork):
         return Looking(by_batch=self.released)
 
     def read_windows(self, network: Any, tiles: Tiles, rows: NDArray[np.int64], device: torch.device) -> FloatArray:
-        from baselines.bulk.parts.windows import repeat_first_place
+        from baselines.bulk.parts.windows import repeat_first_tile
 
         if self.released:
-            return repeat_first_place(network, tiles, rows, device)
+            return repeat_first_tile(network, tiles, rows, device)
         return super().read_windows(network, tiles, rows, device)
 
 
@@ -84,14 +88,14 @@ class He2rna(BulkNetwork):
         sizes = look_up(profile, table, kind="profile", where=self.card.name)
         return He2rnaNetwork(sizes, places, width, genes, masked=self.masked)
 
-    def schedule(self, profile: str, phase: Phase) -> Schedule:
+    def plan(self, profile: str, phase: Phase) -> Schedule:
         from baselines.training.bulk_training import Schedule
 
         pretrain = {"full": Schedule(200, 100, 3e-3), "mini": Schedule(15, 6, 3e-3)}
         original = {"full": Schedule(200, 50, 3e-4), "mini": Schedule(15, 8, 3e-3)}
-        sequoia = {"full": Schedule(200, 100, 1e-3), "mini": Schedule(18, 9, 6e-3)}
+        sequoia = dict.fromkeys(("full", "mini"), Schedule(200, 100, 1e-3))
         fit = original if self.recipe == "original" else sequoia
-        return look_up(profile, pretrain if phase == "pretrain" else fit, kind="profile", where=self.card.name)
+        return self.planned(pretrain if phase == "pretrain" else fit, profile)
 
     def rule(self, schedule: Schedule, phase: Phase) -> StoppingRule | None:
         """SEQUOIA's HE2RNA pre-trains without stopping early; the paper's text stops on the loss."""

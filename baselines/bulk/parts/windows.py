@@ -38,17 +38,19 @@ def score_tiles_once(network: Any, tiles: Tiles, rows: Rows, device: torch.devic
 
 
 @torch.no_grad()
-def repeat_first_place(network: Any, tiles: Tiles, rows: Rows, device: torch.device) -> FloatArray:
-    """SEQUOIA's released windows: the first place (leftmost column, top tile), repeated at every place, decides alone.
+def repeat_first_tile(network: Any, tiles: Tiles, rows: Rows, device: torch.device) -> FloatArray:
+    """SEQUOIA's released windows: the first tile that is there, repeated at every place, decides alone.
 
-    The release passes a window without its batch axis; broadcasting then makes K slides, each of one tile K times, and
-    only the first is read. An absent first place is a tile of zeros.
+    The release lists the tiles of a window that are there, column by column, and passes them without batch axis;
+    broadcasting then makes K slides, each of one tile K times, and only the first is read. A window without any tile
+    is one of zeros.
     """
     network.eval()
     found = [np.zeros((0, network.output.out_features), dtype=np.float32)]
     for chunk in chunks(rows, rows_at_once(tiles, network.output.out_features)):
         features, present = tiles(chunk)
-        first, index = distinct_tiles(np.where(present[:, :1], features[:, 0], np.float32(0.0)))
+        listed = features[np.arange(len(features)), present.argmax(axis=1)]
+        first, index = distinct_tiles(np.where(present.any(axis=1)[:, None], listed, np.float32(0.0)))
         repeated = torch.from_numpy(first).to(device)[:, None].expand(-1, tiles.places, -1)
         every = torch.ones(repeated.shape[:2], dtype=torch.bool, device=device)
         found.append(network(repeated, every).cpu().numpy()[index])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from baselines.staining.parts.controls import refuse_no_patches
-from protocols.contract import Card, CropArray, Published, RowArray, WeightsRecord
+from protocols.contract import Card, CropArray, Published, RowArray, ScheduleRecord, WeightsRecord
 from protocols.errors import UserError, look_up
 from protocols.seeds import derive_seed
 from protocols.staining.contract import PatchInputs, PatchTraining
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from baselines.staining.parts.pairs import Plan
     from baselines.training.image_training import Learner
 
+MINI_SAVE_EVERY = 50
+"""Steps between two checkpoints of a mini training, which has one or two hundred."""
 OWN_LICENCE = "BSD-3-Clause (this repository)"
 SOURCE = "PAST (arXiv 2507.06418)"
 PUBLISHED_NOTE = "split, tile size, settings of the baselines unstated; mean over tiles"
@@ -30,9 +32,15 @@ def published(psnr: float, ssim: float) -> tuple[Published, ...]:
 
 
 class ImageNetwork:
-    """A network trained from scratch on pairs, from the run's seed alone, with checkpoints in the workspace."""
+    """A network trained from scratch on pairs, from the run's seed alone, with checkpoints in the workspace.
+
+    ``own_epochs``: passes over the patches that the method takes by its own rule, said in words in ``own_rule``; 0
+    where paper and code state none, so that no schedule of ours can cut it short.
+    """
 
     card: ClassVar[Card]
+    own_epochs: ClassVar[int] = 0
+    own_rule: ClassVar[str] = ""
 
     def plan(self, profile: str) -> Plan:
         raise NotImplementedError
@@ -57,12 +65,17 @@ class ImageNetwork:
             torch.default_generator.manual_seed(derive_seed(settings.seed, "image network", self.card.name))
             learner = self.learner(settings.profile, self._width)
         with torch_run(settings) as device:
-            plan = self.plan(settings.profile).at_most(settings.most_steps, len(train))
+            whole = self.plan(settings.profile)
+            plan = whole.at_most(settings.most_steps, len(train))
+            self._schedule = scheduled(plan, whole, len(train), self.own_epochs, self.own_rule)
             self.resumed_from = train_networks(learner, train, plan, self.card.name, device, embedded=embedded)
             for part in learner.parts.values():
                 part.cpu().eval()
         learner.optimisers = {}  # only training needs them, and they are twice the networks' size
         self._learner = learner
+
+    def schedule(self) -> tuple[ScheduleRecord, ...]:
+        return (self._schedule,)
 
     def predict(self, test: PatchInputs, rows: RowArray) -> CropArray:
         """One patch at a time on a CPU; on a GPU in passes of one size, filled up with repeats: either way, a patch's
@@ -70,12 +83,13 @@ class ImageNetwork:
         import torch
 
         from baselines.staining.parts.pairs import chunks, to_images, to_tensor
+        from baselines.training.image_training import fast_answers
         from baselines.training.torch_run import torch_run
 
         rows = np.asarray(rows, dtype=np.int64)
         answer = np.zeros((len(rows), test.pixels, test.pixels, 3), dtype=np.uint8)
         seeds = [derive_seed(test.settings.seed, "image noise", test.marker, name) for name in test.patch[rows]]
-        with torch_run(test.settings) as device, torch.no_grad():
+        with torch_run(test.settings) as device, torch.no_grad(), fast_answers(device):
             size = rows_at_once(device.type)
             for part in self._learner.parts.values():
                 part.to(device)
@@ -101,6 +115,17 @@ class ImageNetwork:
                 expected=f"{self._width}, as in training", remedy="embed with the same encoder",
             )  # fmt: skip
         return torch.from_numpy(np.ascontiguousarray(embedding)).to(device)
+
+
+def scheduled(plan: Plan, whole: Plan, patches: int, own_epochs: int, own_rule: str) -> ScheduleRecord:
+    """What ``plan`` is beside the training that was meant (``whole``) and beside the method's own.
+
+    Cut: fewer patches are seen than the method's own epochs show, or the run's limit of steps ended ``whole``.
+    """
+    steps, meant = plan.total(patches), whole.total(patches)
+    short = steps * plan.batch < own_epochs * patches
+    rule = own_rule or f"none published; ours: {meant} steps"
+    return ScheduleRecord("networks", "steps", steps, steps, rule, short or steps < meant)
 
 
 def rows_at_once(device: str) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from baselines.staining.parts.answer import ImageNetwork, profiled
+from baselines.staining.parts.answer import MINI_SAVE_EVERY, ImageNetwork, profiled
 
 if TYPE_CHECKING:
     from baselines.staining.parts.pairs import Plan
     from baselines.training.image_learners import DiffusionSetup
     from baselines.training.image_training import Learner
 
+EPOCHS = 200
 PAPER = "Improved DDPM, Nichol and Dhariwal, ICML 2021; code openai/improved-diffusion"
 LICENCE = "MIT (released code); written anew, BSD-3-Clause"
 NOTES = (
@@ -29,7 +30,9 @@ class Diffusion(ImageNetwork):
     which stands only in the noisiest steps, where it is a tiny part of the noise.
     """
 
-    schedule: ClassVar[Literal["cosine", "linear"]] = "cosine"
+    own_epochs: ClassVar[int] = EPOCHS
+    own_rule: ClassVar[str] = f"no end: the released training goes on until it is stopped; here {EPOCHS} epochs"
+    betas: ClassVar[Literal["cosine", "linear"]] = "cosine"
     variance: ClassVar[Literal["small", "large", "learned"]] = "small"
     predicts: ClassVar[Literal["noise", "image"] | None] = None
     sampling_steps: ClassVar[int] = 0
@@ -38,8 +41,8 @@ class Diffusion(ImageNetwork):
         from baselines.staining.parts.pairs import Plan
 
         plans = {
-            "full": Plan(16, 1e-4, epochs=200, anneal=True),
-            "mini": Plan(4, 4e-3, steps=160, crop=32, anneal=True),
+            "full": Plan(16, 1e-4, epochs=EPOCHS, anneal=True),
+            "mini": Plan(4, 4e-3, steps=160, crop=32, anneal=True, save_every=MINI_SAVE_EVERY),
         }
         plan: Plan = profiled(plans, profile)
         return plan
@@ -53,7 +56,7 @@ class Diffusion(ImageNetwork):
         steps, walked, decay, predicts = profiled(profiles, profile)
         reading = Reading(self.variance, self.predicts or predicts)
         sizes = profiled(DIFFUSION_SIZES, profile)
-        return DiffusionSetup(sizes, steps, self.sampling_steps or walked, decay, self.schedule, reading)
+        return DiffusionSetup(sizes, steps, self.sampling_steps or walked, decay, self.betas, reading)
 
     def learner(self, profile: str, embedding: int) -> Learner:  # noqa: ARG002
         from baselines.training.image_learners import DiffusionLearner

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baselines.staining.parts.misalignment import misaligned
 from protocols.contract import CropArray, FloatArray, RowArray
 from protocols.staining.contract import PatchTraining
 
@@ -27,7 +28,8 @@ class Plan:
 
     ``steps`` counts updates; with 0, ``epochs`` counts passes over the patches. ``crop``: side of the random training
     crop (0: the whole patch). ``augment``: flips and quarter turns, alike in both images. ``anneal``: the learning rate
-    falls linearly to 0. ``save_every``: steps between two checkpoints.
+    falls linearly to 0. ``save_every``: steps between two checkpoints. ``noise_level``: RegGAN's misalignment of each
+    whole image of a pair, see :mod:`baselines.staining.parts.misalignment` (0: pairs as they come).
     """
 
     batch: int
@@ -38,6 +40,7 @@ class Plan:
     augment: bool = False
     anneal: bool = False
     save_every: int = 1000
+    noise_level: float = 0.0
 
     def rate(self, step: int, total: int) -> float:
         """Learning rate of an update, the first being 0."""
@@ -101,7 +104,9 @@ class Pairs:
 
 
 def _view(he: CropArray, ihc: CropArray, plan: Plan, draws: torch.Generator) -> tuple[CropArray, CropArray]:
-    """A random crop and turn of one pair."""
+    """A random crop and turn of one pair; before them, where the plan says so, each image moved by itself."""
+    if plan.noise_level:
+        he, ihc = misaligned(he, plan.noise_level, draws), misaligned(ihc, plan.noise_level, draws)
     side = min(he.shape[:2])
     crop = min(plan.crop, side // GRANULE * GRANULE)
     if crop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.survival.parts.features import Standardiser
-from protocols.contract import Card, FloatArray, WeightsRecord
+from protocols.contract import Card, FloatArray, ScheduleRecord, Settings, WeightsRecord
 from protocols.errors import look_up
 from protocols.seeds import derive_seed, generator
 from protocols.survival.contract import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from baselines.networks.survival_blocks import SurvivalSizes
-    from baselines.training.survival_training import Patients
+    from baselines.training.survival_training import Patients, TrainingPlan
 
 
 SCALE_TILES = 512
@@ -73,8 +74,9 @@ class DiscreteSurvival:
         import torch
 
         from baselines.networks.survival_blocks import PROFILES
+        from baselines.training.survival_checkpoint import Checkpoint
         from baselines.training.survival_loss import bin_edges, bins_of
-        from baselines.training.survival_training import Targets, TrainingPlan
+        from baselines.training.survival_training import Targets
         from baselines.training.survival_training import train as train_network
         from baselines.training.torch_run import torch_run
 
@@ -94,9 +96,41 @@ class DiscreteSurvival:
             tiles = train.bag_width if self.reads_bags else 0
             self._network = self.network(self._sizes, Widths(tiles, widths, extra))
             rng = generator(settings.seed, "survival training", self.card.name, len(train))
-            plan = TrainingPlan(early=not self.as_released, l1=self.l1)
-            self.epochs = train_network(self._network, patients, targets, self._sizes, plan, rng, device)
+            plan = self._plan(settings, len(train))
+            keep = Checkpoint(train.workspace, self._identity(train, plan)) if train.workspace else None
+            self.epochs = train_network(self._network, patients, targets, self._sizes, plan, rng, device, keep)
             self._network.cpu()
+        self._schedule = self._scheduled(plan)
+
+    def schedule(self) -> tuple[ScheduleRecord, ...]:
+        return (self._schedule,)
+
+    def _plan(self, settings: Settings, patients: int) -> TrainingPlan:
+        """The training of these sizes: whole epochs of at most so many updates as the run allows, or a part of one."""
+        from baselines.training.survival_training import TrainingPlan
+
+        epochs, updates = self._sizes.epochs, -(-patients // self._sizes.accumulate)
+        if settings.most_steps:
+            epochs = min(epochs, max(settings.most_steps // updates, 1))
+        most = settings.most_steps
+        return TrainingPlan(not self.as_released, self.l1, self.as_released, epochs=epochs, most_updates=most)
+
+    def _scheduled(self, plan: TrainingPlan) -> ScheduleRecord:
+        from baselines.networks.survival_blocks import PUBLISHED_EPOCHS
+
+        rule = f"{PUBLISHED_EPOCHS} epochs, as released"
+        if plan.early:
+            rule += f"; ours ends sooner after {self._sizes.patience} without gain on held-out patients"
+        cut = self.epochs == plan.epochs < PUBLISHED_EPOCHS
+        return ScheduleRecord("survival network", "epochs", self.epochs, plan.epochs, rule, cut)
+
+    def _identity(self, train: SurvivalTraining, plan: TrainingPlan) -> str:
+        """What a checkpoint must have been made for; another training's is not taken."""
+        settings = train.settings
+        told = (train.patient.tolist(), train.time.tolist(), train.event.tolist(), self._sizes, plan)
+        shapes = [tuple(parameter.shape) for parameter in self._network.parameters()]
+        content = hashlib.sha256(repr((told, shapes)).encode()).hexdigest()
+        return repr((self.card.name, settings.profile, settings.seed, settings.device, content))
 
     def predict(self, test: PatientInputs) -> SurvivalPrediction:
         from baselines.training.survival_loss import risk_of, survival_of

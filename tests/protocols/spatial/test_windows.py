@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocols.errors import UserError
 from protocols.seeds import generator
 from protocols.spatial.windows import MapOfWindows, Windows, lay_windows
 
@@ -72,37 +73,60 @@ def test_a_section_smaller_than_a_window_is_one_window_of_its_tiles() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 9999), st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.integers(1, 3), st.booleans())
-def test_equal_to_a_plain_search(seed: int, height: int, width: int, side: int, stride: int, overhang: bool) -> None:
+@given(st.integers(0, 9999), st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.integers(1, 3))
+def test_equal_to_a_plain_search(seed: int, height: int, width: int, side: int, stride: int) -> None:
     row, column = blob(seed, height, width, 0.8)
     h, w = int(row.max()) + 1, int(column.max()) + 1
-    windows = lay_windows(row, column, side, stride, overhang=overhang)
-    extent = (h, w) if overhang else (max(h - side, 0) + 1, max(w - side, 0) + 1)
-    expected = brute_force(row, column, side, stride, extent)
+    windows = lay_windows(row, column, side, stride)
+    expected = brute_force(row, column, side, stride, (max(h - side, 0) + 1, max(w - side, 0) + 1))
     assert origins(windows, row, column) == sorted(expected)
     for origin, tiles in zip(origins(windows, row, column), windows.tile, strict=True):
         assert set(tiles[tiles >= 0].tolist()) == expected[origin]
     assert set(np.flatnonzero(windows.covered)) == set().union(*expected.values())
+    rows = np.arange(len(windows))[::-1]
+    np.testing.assert_array_equal(windows.listed(rows), windows.tile[rows])
 
 
-def test_overhanging_windows_by_hand() -> None:
+def test_released_windows_by_hand() -> None:
+    """Without its corner: the tiles that are there, column by column, and the absent place at the end."""
+    row, column = np.array([0, 0, 1, 1, 1, 2, 2, 2]), np.array([1, 2, 0, 1, 2, 0, 1, 2])
+    windows = lay_windows(row, column, 2, rule="released")
+    assert windows.listed(np.arange(4)).tolist() == [[2, 0, 3, -1], [0, 3, 1, 4], [2, 5, 3, 6], [3, 6, 4, 7]]
+    assert windows.tile[0].tolist() == [-1, 0, 2, 3], "for the map every answer stays at its place"
     row, column = grid(6, 6)
-    plain, hanging = lay_windows(row, column, 4), lay_windows(row, column, 4, overhang=True)
+    plain, hanging = lay_windows(row, column, 4), lay_windows(row, column, 4, rule="released")
     assert (len(plain), plain.covered.all()) == (9, True)
     # Origin (3, c) holds 3 x 4 = 12 of 16 places, (3, 3) 9, (4, c) 8, which is not more than half.
     assert set(origins(hanging, row, column)) == {(r, c) for r in range(4) for c in range(4)}
-    # So the release's last origin, one row short of ours, makes no difference: such a window is never half full.
-    assert max(max(origin) for origin in origins(hanging, row, column)) < 5
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 9999), st.integers(2, 9), st.integers(2, 9), st.integers(2, 4))
-def test_overhanging_windows_cover_no_further_tile(seed: int, height: int, width: int, side: int) -> None:
-    """Moved back inside, such a window holds all that it held, and more: only the edges' weights differ."""
+@given(
+    st.integers(0, 9999), st.integers(2, 9), st.integers(2, 9), st.integers(2, 4), st.integers(0, 5), st.integers(0, 5)
+)
+def test_released_windows_are_those_of_a_plain_loop_and_cover_the_same_tiles(
+    seed: int, height: int, width: int, side: int, down: int, across: int
+) -> None:
+    """Wherever the tissue starts: the release counts from there and leaves out the last row and column as origins."""
     row, column = blob(seed, height, width, 0.8)
-    plain, hanging = lay_windows(row, column, side), lay_windows(row, column, side, overhang=True)
-    assert (plain.covered == hanging.covered).all()
-    assert set(origins(plain, row, column)) <= set(origins(hanging, row, column))
+    row, column = row + down, column + across
+    windows = lay_windows(row, column, side, rule="released")
+    at = {(r, c): tile for tile, (r, c) in enumerate(zip(row.tolist(), column.tolist(), strict=True))}
+    expected = []
+    for top in range(row.min(), row.max()):
+        for left in range(column.min(), column.max()):
+            places = [(top + r, left + c) for c in range(side) for r in range(side)]
+            there = [at[place] for place in places if place in at]
+            if len(there) > side * side / 2:
+                expected.append(there + [-1] * (side * side - len(there)))
+    assert windows.listed(np.arange(len(windows))).tolist() == expected
+    assert (lay_windows(row, column, side).covered == windows.covered).all()
+
+
+@pytest.mark.parametrize(("side", "stride"), [(1, 1), (4, 2)])
+def test_released_windows_that_would_leave_tiles_out_are_one_line(side: int, stride: int) -> None:
+    with pytest.raises(UserError, match="at least 2 x 2, moved by 1"):
+        lay_windows(*grid(6, 6), side, stride, rule="released")
 
 
 @settings(max_examples=25, deadline=None)

@@ -7,7 +7,7 @@ import numpy as np
 
 from cell_fraction.answers import checked, fold_file
 from cell_fraction.cohort import TILES
-from protocols.contract import FloatArray, HasWeights
+from protocols.contract import FloatArray
 from protocols.task import Fit, Fitted, Question
 
 
@@ -43,4 +43,4 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
     model.fit(train)
     told = checked(model.predict(test), test.slide, f"model {fit.card.name}, fold {fold.name}")
     told.to_csv(folder / fold_file(int(job)), index=False)
-    return Fitted(tuple(model.weights()) if isinstance(model, HasWeights) else (), len(test))
+    return Fitted.of(model, len(test))

@@ -86,12 +86,18 @@ class Card:
 
 @dataclass(frozen=True)
 class WeightsRecord:
-    """Where one part's starting weights came from: ``source`` is "random", "none", a file or a hub id."""
+    """Where one part's starting weights came from: ``source`` is "random", "none", a file or a hub id.
+
+    ``seen_um`` and ``seen_mpp``, of a frozen encoder: the side of what it sees of a crop, in micrometres, and the
+    micrometres a pixel of its input.
+    """
 
     part: str
     source: str
     revision: str | None = None
     sha256: str | None = None
+    seen_um: float | None = None
+    seen_mpp: float | None = None
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -21,6 +22,16 @@ LOOK_ALIKES = 4000
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskSettings(Strict):
+    """The section of a task in the run's file.
+
+    ``SIZES``: what a profile brings, by its name. It stands below what the run's file says, and below what a cohort
+    says for itself: a run that states nothing gets a small run's sizes in ``mini`` and the published ones in ``full``.
+    """
+
+    SIZES: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
 
 class CohortEntry(Strict):
@@ -58,10 +69,17 @@ class CohortEntry(Strict):
         return value or None
 
 
+FieldOfView = Literal["whole", "native"]
+"""What a frozen encoder sees of a crop or tile: all of it, one field of view for every encoder; or the middle of it at
+the resolution that the encoder was pre-trained at (all of it, where that is mixed or unstated)."""
+
+
 class TileSettings(Strict):
-    """How slides become tiles: their side in µm and in pixels, the tissue rule, and how many are drawn at most."""
+    """How slides become tiles: their side in µm and in pixels, what of it encoders see, the tissue rule, and how many
+    are drawn at most."""
 
     um: float = Field(default=128.0, gt=0)
     pixels: int = Field(default=256, ge=8)
+    field: FieldOfView = "whole"
     max_tiles: int = Field(default=4000, ge=1)
     tissue: str = "saturation"

@@ -19,7 +19,7 @@ from protocols.errors import UserError
 from protocols.metrics.patient_values import PatientValues
 from protocols.protocol import Board, Protocol
 from protocols.records import Interval
-from protocols.settings import CohortEntry, Strict
+from protocols.settings import CohortEntry, FieldOfView, TaskSettings
 from protocols.splits import Split
 
 if TYPE_CHECKING:
@@ -107,12 +107,16 @@ class Question:
 @dataclass(frozen=True)
 class CropSet:
     """Crops of a cohort to be embedded, all rows of ``source``. ``key`` names the set within the cohort;
-    ``whole_view``: crops are tiles, not cells, and are seen whole by every encoder."""
+    ``whole_view``: crops are tiles, not cells, and no profile shows encoders less of them. ``um``: a crop's side (None:
+    not stated); ``field``: what an encoder sees of it.
+    """
 
     key: str
     source: CropSource
     rows: RowArray
     whole_view: bool = True
+    um: float | None = None
+    field: FieldOfView = "whole"
 
 
 @dataclass(frozen=True)
@@ -250,7 +254,7 @@ class Task:
     name: str
     title: str
     cohort: type[CohortEntry]
-    settings: type[Strict]
+    settings: type[TaskSettings]
     needs: tuple[str, ...]
     data_files: Part
     read: Part

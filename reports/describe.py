@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -20,11 +20,12 @@ HASH_SHOWN = 12
 
 @dataclass(frozen=True)
 class WeightsPart:
-    """One part's starting weights: ``state`` and the words that identify them."""
+    """One part's starting weights: ``state`` and the words that identify them; ``sees``: what a frozen encoder sees."""
 
     part: str
     state: Literal["none", "random", "file", "hub", "predictions only"]
     text: str
+    sees: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,15 @@ def describe_weights(records: Sequence[Mapping[str, Any]], *, kind: str = "model
 
 
 def _part(record: Mapping[str, Any]) -> WeightsPart:
+    return replace(_loaded(record), sees=_sees(record))
+
+
+def _sees(record: Mapping[str, Any]) -> str:
+    um, mpp = record.get("seen_um"), record.get("seen_mpp")
+    return "" if um is None or mpp is None else f"sees {um:.4g} µm at {mpp:.3g} µm a pixel"
+
+
+def _loaded(record: Mapping[str, Any]) -> WeightsPart:
     part, source = str(record.get("part", "")), str(record.get("source", ""))
     revision, sha256 = record.get("revision"), record.get("sha256")
     if source == "none":

@@ -82,9 +82,11 @@ def verdict(claims: Sequence[Claim]) -> str:
 
 
 def weights_text(weights: Weights) -> str:
-    """The state, and where something was loaded, from where."""
+    """The state, where something was loaded from where, and what a frozen encoder sees."""
     loaded = [part.text for part in weights.parts if part.state in ("file", "hub")]
-    return weights.state + (f": {', '.join(dict.fromkeys(loaded))}" if loaded else "")
+    sees = "; ".join(dict.fromkeys(part.sees for part in weights.parts if part.sees))
+    text = weights.state + (f": {', '.join(dict.fromkeys(loaded))}" if loaded else "")
+    return f"{text}; {sees}" if sees else text
 
 
 def cohort_text(cohort: Cohort) -> str:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.encoders.entries import encoder_spec
+from baselines.encoders.field_of_view import native, whole
 from baselines.encoders.spec import EncoderSize, EncoderSpec, Triple
 from baselines.encoders.weights import load_encoder
 from baselines.training.torch_run import torch_run
@@ -21,6 +22,7 @@ from protocols.contract import CropArray, RowArray, Settings, WeightsRecord
 from protocols.errors import UserError
 from protocols.files import written_whole
 from protocols.images.source import CropSource
+from protocols.settings import FieldOfView
 
 BATCH = 128
 
@@ -35,12 +37,15 @@ def embed(
     batch: int = BATCH,
     *,
     whole_view: bool = False,
+    um: float | None = None,
+    field: FieldOfView = "whole",
 ) -> WeightsRecord:
     """:func:`embed_many` of one encoder."""
     given, outs = {encoder_name: settings}, {encoder_name: out}
-    return embed_many([encoder_name], crop_source, rows, given, outs, progress, batch, whole_view=whole_view)[
-        encoder_name
-    ]
+    records = embed_many(
+        [encoder_name], crop_source, rows, given, outs, progress, batch, whole_view=whole_view, um=um, field=field
+    )
+    return records[encoder_name]
 
 
 def embed_many(
@@ -53,6 +58,8 @@ def embed_many(
     batch: int = BATCH,
     *,
     whole_view: bool = False,
+    um: float | None = None,
+    field: FieldOfView = "whole",
     clock: Callable[[str, float], None] | None = None,
 ) -> dict[str, WeightsRecord]:
     """Write each encoder's embedding of ``rows`` to its place in ``outs``, in one pass over the crops.
@@ -60,9 +67,9 @@ def embed_many(
     Each file (``.npy``, float32 ``(len(rows), dim)``, in the order of ``rows``) is whole or absent. Memory is that of
     one batch and of the networks; a result does not depend on its companions, nor on the batch size beyond rounding
     (eval mode, inference mode). ``progress(done, total)`` is called after each batch. On a GPU the networks run in
-    bfloat16 (autocast). ``whole_view``: the crops are tiles, not cells, and are seen whole in every profile.
-    ``clock(encoder, seconds)`` is told of every batch's pass, from crops in memory to features on the CPU. Returns
-    where the weights came from.
+    bfloat16 (autocast). ``whole_view``: the crops are tiles, not cells, and no profile shows less of them. ``um``: a
+    crop's side; ``field``: what of it is seen. ``clock(encoder, seconds)`` is told of every batch's pass, from crops
+    in memory to features on the CPU. Returns where the weights came from, and what each encoder saw.
     """
     records = {}
     with torch_run(settings[encoders[0]]) as device, ExitStack() as stack:
@@ -70,8 +77,14 @@ def embed_many(
         for name in encoders:
             spec = encoder_spec(name, settings[name])
             size = spec.size(settings[name].profile)
-            size = replace(size, view=1.0) if whole_view else size
-            network, records[name] = load_encoder(name, settings[name])
+            view = 1.0 if whole_view else size.view
+            if field == "native" and spec.mpp is not None and um is not None:
+                seen = native(spec, size, um, crop_source.pixels)
+            else:
+                seen = whole(size, um, view=view)
+            size = replace(size, view=seen.view)
+            network, record = load_encoder(name, settings[name])
+            records[name] = replace(record, seen_um=seen.um, seen_mpp=seen.mpp)
             network.to(device)
             size = size if size.dim else replace(size, dim=_width(network, size.pixels, device))
             part = stack.enter_context(written_whole(outs[name]))

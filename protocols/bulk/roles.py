@@ -91,9 +91,10 @@ def _refuse_unknown(cohorts: Mapping[str, CohortRequest]) -> None:
                     f"{key} is {of!r}", where=f"cohorts.bulk.{name}", expected="a cohort with folds",
                     remedy=did_you_mean(str(of), known),
                 )  # fmt: skip
-        if request.entry.sections_of and request.entry.window_side**2 != request.settings.super_tiles:
+        side = request.entry.window_side(request.settings.super_tiles)
+        if request.entry.sections_of and side**2 != request.settings.super_tiles:
             raise UserError(
-                f"windows of {request.entry.window_side} x {request.entry.window_side} tiles",
+                f"windows of {side} x {side} tiles",
                 where=f"cohorts.bulk.{name}",
                 expected=f"as many as super-tiles ({request.settings.super_tiles}): a model has one place for each",
                 remedy="change window, or tasks.bulk.super_tiles",

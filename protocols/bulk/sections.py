@@ -48,7 +48,7 @@ def read_sections(request: CohortRequest, folder: Path) -> None:
         root=entry.root,
         phantom=entry.truth is not None,
         tile_um=tile.um,
-        window=entry.window_side,
+        window=entry.window_side(request.settings.super_tiles),
         stride=entry.window_stride,
         thumbnails={one.entry.slide: thumbnail(one.image, one.mpp) for one in data},
         excluded=excluded,

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from protocols.settings import CohortEntry, Strict, TileSettings
+from protocols.settings import CohortEntry, TaskSettings, TileSettings
 from protocols.task import SCORE_ONLY
 
 
-class BulkSettings(Strict):
+class BulkSettings(TaskSettings):
     """``super_tiles``: places of a slide's tiles, and tiles of a window; ``criteria`` of well-predicted genes;
-    ``average``: the cohorts whose mean makes a board of its own."""
+    ``average``: the cohorts whose mean makes a board of its own.
+
+    ``full``: 100 super-tiles, so windows of 10 x 10, of tiles of 128 µm in 256 pixels, as in SEQUOIA's paper.
+    """
+
+    SIZES: ClassVar = {
+        "mini": {"tile": {"pixels": 64}, "super_tiles": 16},
+        "full": {"tile": {"um": 128, "pixels": 256}, "super_tiles": 100},
+    }
 
     tile: TileSettings = TileSettings()
     super_tiles: int = Field(default=100, ge=1)
@@ -54,9 +64,9 @@ class BulkEntry(CohortEntry):
         """Whether it is cut into folds."""
         return not (self.external or self.normal or self.sections_of)
 
-    @property
-    def window_side(self) -> int:
-        return self.window or 10
+    def window_side(self, super_tiles: int) -> int:
+        """Tiles along a window: as stated, or what a model with so many places takes."""
+        return self.window or math.isqrt(super_tiles)
 
     @property
     def window_stride(self) -> int:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
-from protocols.settings import CohortEntry, Strict
+from protocols.settings import CohortEntry, FieldOfView, Strict, TaskSettings
 
 
 class CropSettings(Strict):
-    """The field of view around a unit, in micrometres, and the pixels it is resampled to."""
+    """What is shown around a unit, in micrometres, the pixels it is resampled to, and what of it encoders see."""
 
-    um: float = Field(default=32.0, gt=0)
-    pixels: int = Field(default=64, ge=8)
+    um: float = Field(default=112.0, gt=0)
+    pixels: int = Field(default=224, ge=8)
+    field: FieldOfView = "whole"
 
 
 class SplitChoices(Strict):
@@ -26,7 +28,11 @@ class SplitChoices(Strict):
     min_units: int = Field(default=40, ge=3)
 
 
-class ExpressionSettings(Strict):
+class ExpressionSettings(TaskSettings):
+    """``full``: 112 µm in 224 pixels, the 0.5 µm a pixel of most published encoders (and of HEST-Bench)."""
+
+    SIZES: ClassVar = {"mini": {"crop": {"um": 32, "pixels": 64}}, "full": {"crop": {"um": 112, "pixels": 224}}}
+
     crop: CropSettings = CropSettings()
     split: SplitChoices = SplitChoices()
 

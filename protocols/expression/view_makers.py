@@ -23,7 +23,9 @@ CELLS = "cells"
 def crops(opened: Opened) -> list[CropSet]:
     """A crop around every unit; encoders see the part of it that their size says."""
     store: CohortStore = opened.store
-    return [CropSet(CELLS, cohort_crops(store, opened.entry.root), store.rows_of(store.slides), whole_view=False)]
+    source, rows = cohort_crops(store, opened.entry.root), store.rows_of(store.slides)
+    field = opened.settings.crop.field
+    return [CropSet(CELLS, source, rows, whole_view=False, um=store.info.crop_um, field=field)]
 
 
 class ViewMaker:

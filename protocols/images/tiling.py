@@ -72,4 +72,5 @@ def tile_crops(key: str, folder: Path, slides: tuple[SlideFile, ...], root: Path
     tiles = read_tiles(folder)
     images = [(root / slide.path, tiles.mpp.get(number, 1.0)) for number, slide in enumerate(slides)]
     source = CohortCrops(tiles.slide, tiles.xy_px, images, tile.um, tile.pixels)
-    return [CropSet(key, source, np.arange(len(tiles), dtype=np.int64))]
+    rows = np.arange(len(tiles), dtype=np.int64)
+    return [CropSet(key, source, rows, um=tile.um, field=tile.field)]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from protocols.settings import KNOWN_TRUTH, CohortEntry, Strict
+from protocols.settings import KNOWN_TRUTH, CohortEntry, TaskSettings
 from protocols.task import SCORE_ONLY
 
 
-class StainingSettings(Strict):
+class StainingSettings(TaskSettings):
     """``folds`` by patient; a tile that a model draws is ``tile_px`` wide and covers ``source_px`` (default: as many)
-    of the patch; ``shift_px``: the best over so many whole-pixel shifts is scored, too."""
+    of the patch; ``shift_px``: the best over so many whole-pixel shifts is scored, too.
+
+    ``full``: five folds of 256-pixel tiles; ``mini``: two of 96.
+    """
+
+    SIZES: ClassVar = {"mini": {"folds": 2, "tile_px": 96}, "full": {"folds": 5, "tile_px": 256}}
 
     folds: int = Field(default=5, ge=2)
     tile_px: int = Field(default=256, ge=32)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
-from protocols.settings import CohortEntry, Strict, TileSettings
+from protocols.settings import CohortEntry, TaskSettings, TileSettings
 from protocols.task import SCORE_ONLY
 
 
-class SurvivalSettings(Strict):
-    """``folds``: where a cohort has no published ones; ``average``: the cohorts whose mean makes a board of its own."""
+class SurvivalSettings(TaskSettings):
+    """``folds``: where a cohort has no published ones; ``average``: the cohorts whose mean makes a board of its own.
+
+    ``full``: 128 µm in 256 pixels, the tiles of CLAM and MCAT at 20x.
+    """
+
+    SIZES: ClassVar = {"mini": {"tile": {"pixels": 64}}, "full": {"tile": {"um": 128, "pixels": 256}}}
 
     tile: TileSettings = TileSettings()
     folds: int = Field(default=5, ge=2)

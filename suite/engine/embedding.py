@@ -97,6 +97,8 @@ def _embed(item: EmbedItem, crops: object, wanted: list[tuple[str, Path]]) -> in
                 {encoder: parts[encoder] / ARRAY_FILE for encoder in names},
                 lambda done, _total: report(done),
                 whole_view=crops.whole_view,
+                um=crops.um,
+                field=crops.field,
                 clock=clock,
             )
         used = device.used()

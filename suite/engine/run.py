@@ -120,7 +120,8 @@ class Run:
         where = f"cohorts.{task.name}.{name}"
         entry = validated(task.cohort, dict(values or {}), where=where)
         _refuse_other_options(task, entry, where)
-        merged = _merged(self.config.tasks.get(task.name) or {}, entry.settings)
+        brought = _filled(task.settings.SIZES.get(self.config.profile, {}), self.config.tasks.get(task.name) or {})
+        merged = _merged(brought, entry.settings)
         settings = validated(task.settings, merged, where=f"tasks.{task.name}")
         return CohortRequest(task.name, name, entry, settings, self.config.seed, self.config.workers)
 
@@ -235,6 +236,18 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
         inner = merged.get(key)
         merged[key] = _merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
     return merged
+
+
+def _filled(sizes: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given``, with what a profile brings where it says nothing: an absent or an empty key."""
+    filled = {**given}
+    for key, value in sizes.items():
+        inner = given.get(key)
+        if inner is None:
+            filled[key] = value
+        elif isinstance(inner, Mapping) and isinstance(value, Mapping):
+            filled[key] = _filled(value, inner)
+    return filled
 
 
 def _without(request: CohortRequest, mark: str) -> CohortRequest:

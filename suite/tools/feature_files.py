@@ -66,6 +66,8 @@ class Recipe:
         }
         if self.mpp is not None:
             known["mpp"] = self.mpp
+        if self.tile.field != "whole":
+            known["field_of_view"] = self.tile.field
         if "sha256" in entry:
             known["weights_sha256"] = entry["sha256"]
         return known
@@ -177,6 +179,8 @@ def _embed(slides: Sequence[Path], tables: Sequence[TileTable], recipe: Recipe, 
                 out,
                 lambda done, _: report(done),
                 whole_view=True,
+                um=recipe.tile.um,
+                field=recipe.tile.field,
             )
     finally:
         crops.close()

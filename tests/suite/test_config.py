@@ -20,6 +20,7 @@ def changed(tmp_path: Path, **changes: object) -> Path:
         target = values
         *parents, last = key.split("__")
         for parent in parents:
+            target[parent] = target[parent] or {}  # an empty key says nothing
             target = target[parent]
         target[last] = value
     path = tmp_path / "params.yaml"

@@ -11,7 +11,6 @@ import pytest
 from pydantic import BaseModel
 
 from protocols.errors import UserError
-from protocols.registry import load_task
 from suite.engine import plan
 from suite.engine.run import Run
 from suite.engine.store import digest
@@ -56,9 +55,17 @@ def changed(values: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
     told = copy.deepcopy(values)
     place = told
     for key in path[:-1]:
-        place = place.setdefault(key, {})
+        place[key] = place.get(key) or {}  # an empty section says nothing
+        place = place[key]
     place[path[-1]] = value
     return told
+
+
+def with_sizes(small: SmallRun) -> dict[str, Any]:
+    """The run's file with every size stated, so that its profile brings none."""
+    run = small.run()
+    tasks = {task: next(iter(run.requests(task, scoring=True).values())).settings for task in TASKS}
+    return small.values() | {"tasks": {task: settings.model_dump(mode="json") for task, settings in tasks.items()}}
 
 
 def moved(small: SmallRun, values: dict[str, Any]) -> set[tuple[str, str]]:
@@ -70,7 +77,7 @@ def moved(small: SmallRun, values: dict[str, Any]) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_setting_moves_keys_of_its_task_alone(small: SmallRun, task: str) -> None:
     values = small.values()
-    whole = load_task(task).settings.model_validate(values["tasks"][task])
+    whole = next(iter(small.run().requests(task, scoring=True).values())).settings
     asked = list(numbers(whole))
     assert asked
     for path, value, score_only in asked:
@@ -122,9 +129,15 @@ def test_what_every_model_is_handed_is_in_the_key_of_every_fit(small: SmallRun, 
         assert made
         assert not [key for key in made & after.keys() if before[key] == after[key]]
         return
-    found = moved(small, small.values() | change)
+    found = moved(small, with_sizes(small) | change)
     fits = {key for key in keys_of(small.run()) if key[0] == "predict" and not key[1].startswith("derived")}
     assert found == fits
+
+
+def test_the_sizes_that_a_profile_brings_are_in_the_keys_of_what_is_read(small: SmallRun) -> None:
+    found = moved(small, small.values() | {"profile": "full"})
+    assert {key for key in keys_of(small.run()) if key[0] == "predict" and not key[1].startswith("derived")} <= found
+    assert any(stage == "read" for stage, _ in found)
 
 
 def test_weights_and_encoders_move_the_models_that_name_them(small: SmallRun) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from protocols.settings import CohortEntry, Strict
+from protocols.settings import CohortEntry, TaskSettings
 
 
-class FractionSettings(Strict):
+class FractionSettings(TaskSettings):
     folds: int = Field(default=3, ge=2)
     tile_px: int = Field(default=16, ge=4)
 

@@ -151,6 +151,7 @@ PUBLISHED: dict[str, tuple[str, Callable[[], State], Callable[[State], Any]]] = 
     "densenet121": ("densenet121-a639ec97.pth", densenet121, bare),
     "past": ("checkpoint-context300.pth", past, with_command_line),
     "past_faithful": ("checkpoint-context300.pth", lambda: past(seed=0.9), with_command_line),
+    "past_own_crop": ("checkpoint-context300.pth", lambda: past(seed=1.1), with_command_line),
 }
 """Part to its file's name, its state and the container that the file has."""
 

@@ -43,8 +43,9 @@ ONE_FILE = replace(
 
 
 def cards() -> dict[str, Card]:
+    """Of models that can be asked without weights, too: what others answer cannot be held against a random start."""
     found = {name: load_model_class(name, {}, Path()).card for name in built_in()}
-    return {name: card for name, card in found.items() if card.parts}
+    return {name: card for name, card in found.items() if card.parts and "weights" not in card.needs}
 
 
 CARDS = cards()

@@ -58,13 +58,13 @@ NAMES = [
     (
         ["uni", "st_net"],
         ["st_net"],
-        f"the model st_net {NO_NAME_OF_ITS_OWN}(densenet121, uni); name weights.densenet121",
+        f"st_net {NO_NAME_OF_ITS_OWN}(densenet121, uni); name weights.densenet121",
     ),
     (["train_mean"], ["train_mean"], f"{NO_NAME_OF_ITS_OWN}(no listed model loads any); drop it: it takes none"),
     (
         ["past"],
         ["past", "uni"],
-        "weights.uni: no model would load it: past starts from a checkpoint of its own instead",
+        "weights.uni: no model would load it: past starts from a checkpoint of its own",
     ),
     (["st_net", "uni_hest"], ["resnet50"], f"weights.resnet50: no listed model loads it; {BOTH}"),
 ]

@@ -1,4 +1,4 @@
-"""One released PAST file, read by two routes: by ``past`` whole, by the encoder table for whoever wants its features."""
+"""One released PAST file by two routes: whole by ``past``, and by the encoder table for whoever wants its features."""
 
 from __future__ import annotations
 

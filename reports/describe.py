@@ -112,11 +112,12 @@ def _loaded(record: Mapping[str, Any]) -> WeightsPart:
         return WeightsPart(part, "predictions only", "not known: only predictions were handed in")
     if source == "random":
         return WeightsPart(part, "random", "random start")
+    told = f" (sha256 {str(sha256)[:HASH_SHOWN]})" if sha256 else ""
     if revision:
-        return WeightsPart(part, "hub", f"{source} @ {str(revision)[:HASH_SHOWN]}")
+        return WeightsPart(part, "hub", f"{source} @ {str(revision)[:HASH_SHOWN]}{told}")
     # Only the file's name: the folder belongs to one machine and says nothing to a reader.
     name = PurePosixPath(source.replace("\\", "/")).name
-    return WeightsPart(part, "file", f"{name} (sha256 {str(sha256)[:HASH_SHOWN]})" if sha256 else name)
+    return WeightsPart(part, "file", f"{name}{told}")
 
 
 def describe_cohort(fields: Mapping[str, Any]) -> Cohort:

@@ -144,7 +144,7 @@ def test_weights_state() -> None:
     assert describe_weights([file, hub]).state == "file and hub"
     assert describe_weights([]).state == "unknown"
     assert describe_weights([], kind="control").state == "none"
-    assert describe_weights([hub]).parts[0].text == "org/model @ 0123456789ab"
+    assert describe_weights([hub]).parts[0].text == f"org/model @ 0123456789ab (sha256 {'f' * 12})"
     assert describe_weights([file]).parts[0].text == f"model.bin (sha256 {'e' * 12})", "no folder of anyone's machine"
     assert describe_weights([{**random, "source": "predictions only"}]).state == "predictions only"
 

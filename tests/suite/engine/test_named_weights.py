@@ -4,8 +4,6 @@ stands in its record by its hash. Which models those are, and which parts, is co
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,16 @@ from protocols.contract import Card
 from protocols.manifest import MANIFEST_FILE
 from protocols.records import ScoreRecord
 from suite.config import Config
+from suite.engine.ask import run_ask
 from suite.engine.plan import run_plan
+from suite.engine.predict import run_predict
+from suite.engine.read import run_read
 from suite.engine.run import Run
+from suite.engine.score import run_score
 from suite.places import answers_folder, score_folder
 from tests.published import PUBLISHED, write_published
-from tests.suite.engine.small_run import part_of
-from tests.suite.engine_run import params, run_all
+from tests.suite.bulk_run import COHORT
+from tests.suite.engine.small_run import SmallRun
 
 PROTOCOL = {
     "expression": "intra_patient",
@@ -41,8 +43,9 @@ ONE_FILE = replace(
 
 
 def cards() -> dict[str, Card]:
+    """Of models that can be asked without weights, too: what others answer cannot be held against a random start."""
     found = {name: load_model_class(name, {}, Path()).card for name in built_in()}
-    return {name: card for name, card in found.items() if card.parts}
+    return {name: card for name, card in found.items() if card.parts and "weights" not in card.needs}
 
 
 CARDS = cards()
@@ -61,6 +64,23 @@ def starts() -> list[tuple[str, str, str]]:
 
 
 STARTS = starts()
+
+
+def of_each_kind() -> set[str]:
+    """Models that differ in how weights reach them: one of each encoder, task and hook. The others are asked too, in
+    the long tests."""
+    seen: set[object] = set()
+    found = set()
+    for name, card in CARDS.items():
+        hook = getattr(load_model_class(name, {}, Path()), "load_weights", None)
+        kinds = {card.task, card.encoder, getattr(hook, "__func__", None)} - {None}
+        if kinds - seen:
+            found.add(name)
+            seen |= kinds
+    return found
+
+
+FEW = of_each_kind()
 
 
 @dataclass(frozen=True)
@@ -84,42 +104,72 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    folder = tmp_path_factory.mktemp("weights")
+def few(finished: SmallRun, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return runs_of(FEW, finished, tmp_path_factory.mktemp("few"))
+
+
+@pytest.fixture(scope="module")
+def rest(finished: SmallRun, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return runs_of(set(CARDS) - FEW, finished, tmp_path_factory.mktemp("rest"))
+
+
+def runs_of(models: set[str], small: SmallRun, folder: Path) -> Runs:
+    """Plan and stages of each run, on the small run's cohorts; scores where weights are named, for their records."""
+    asked = [one for one in STARTS if one[0] in models]
     weights = {part: write_published(part, folder / "files") for part in PUBLISHED}
-    told = {ALL: weights, UNI_ALONE: {"uni": weights["uni"]}, NONE: {}}
-    models = {ALL: list(CARDS), NONE: list(CARDS)}
-    models[UNI_ALONE] = [name for name, _, run in STARTS if run == UNI_ALONE]
+    told = {run: {part: weights[part] for _, part, of in asked if of == run} for run in (ALL, UNI_ALONE, NONE)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PROFILES, "mini", ONE_FILE)
         for name, given in told.items():
-            (folder / name).mkdir()
-            patch.chdir(folder / name)
-            run = Run(Config.model_validate(values(folder, models[name], given)))
+            copy = small.copied(folder / name)
+            patch.chdir(copy.folder)
+            listed = sorted({model for model, _, run in asked if name in (run, NONE)})
+            run = Run(Config.model_validate(values(copy, listed, given)))
             run_plan(run)
-            run_all(run)
-        yield Runs({name: folder / name for name in told}, weights)
+            for stage in (run_read, run_ask, run_predict, *([run_score] if given else [])):
+                stage(run)
+    return Runs({name: folder / name for name in told}, weights)
 
 
-def values(folder: Path, models: list[str], weights: dict[str, Any]) -> dict[str, Any]:
-    """A small cohort of each task that the models answer, every training capped at one update."""
-    merged = params(models=models, weights=weights, most_steps=1, protocols=[], cohorts={}, tasks={})
-    for task in dict.fromkeys(CARDS[name].task for name in models):
-        place = folder / "data" / f"{task}.json"
-        if not place.is_file():
-            place.parent.mkdir(exist_ok=True)
-            place.write_text(json.dumps(part_of(task).write(place.with_suffix(""))), encoding="utf-8")
-        told = json.loads(place.read_text(encoding="utf-8").replace(f'"{task}/', f'"{place.with_suffix("")}/'))
-        merged["protocols"].append(PROTOCOL[task])
-        merged["cohorts"][task], merged["tasks"][task] = told["cohorts"][task], told["tasks"][task]
-    return merged
+def values(small: SmallRun, models: list[str], weights: dict[str, Any]) -> dict[str, Any]:
+    """One protocol of each task that the models answer; few training rows, and every training ends after an update or
+    a few."""
+    told = small.values() | {"models": models, "weights": weights, "most_steps": 3, "adapters": {}}
+    told["protocols"] = [PROTOCOL[task] for task in dict.fromkeys(CARDS[name].task for name in models)]
+    told["tasks"]["expression"]["split"]["max_train_units"] = 40
+    if not any("normal" in CARDS[name].needs for name in models):
+        told["cohorts"]["bulk"] = {COHORT: told["cohorts"]["bulk"][COHORT]}
+    return told
 
 
-@pytest.mark.parametrize(("model", "part", "run"), STARTS, ids=[f"{model}-{part}" for model, part, _ in STARTS])
-def test_a_named_file_changes_the_answers_and_stands_in_the_record(
-    runs: Runs, model: str, part: str, run: str
-) -> None:
-    told = [one for one in runs.record(run, model).weights if one["sha256"] == runs.weights[part]["sha256"]]
-    assert told, f"{part} is not in {runs.record(run, model).weights}"
+def pairs(models: set[str]) -> pytest.MarkDecorator:
+    chosen = [one for one in STARTS if one[0] in models]
+    return pytest.mark.parametrize(("model", "part", "run"), chosen, ids=[f"{name}-{part}" for name, part, _ in chosen])
+
+
+@pairs(FEW)
+def test_a_named_file_changes_the_answers_and_stands_in_the_record(few: Runs, model: str, part: str, run: str) -> None:
+    arrives(few, model, part, run)
+
+
+@pytest.mark.long
+@pairs(set(CARDS) - FEW)
+def test_so_it_does_of_every_other_model(rest: Runs, model: str, part: str, run: str) -> None:
+    arrives(rest, model, part, run)
+
+
+def arrives(runs: Runs, model: str, part: str, run: str) -> None:
+    weights = runs.record(run, model).weights
+    told = [one for one in weights if one["sha256"] == runs.weights[part]["sha256"]]
+    assert told, f"{part} is not in {weights}"
     assert {one["source"] for one in told} == {Path(runs.weights[part]["path"]).name}
     assert runs.answers(run, model) != runs.answers(NONE, model)
+
+
+def test_every_model_is_among_them() -> None:
+    """A model whose class loads weights names them on its card, and every part of every card has a published file."""
+    assert {part for card in CARDS.values() for part in card.parts} == set(PUBLISHED)
+    for name in built_in():
+        found = load_model_class(name, {}, Path())
+        own = bool(found.card.starts_from or found.card.checkpoints)
+        assert own == hasattr(found, "load_weights"), f"{name}: a card that names parts, and a hook that loads them"

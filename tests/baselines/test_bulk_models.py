@@ -292,7 +292,8 @@ def test_features_of_any_scale_train_alike_unless_as_released() -> None:
 def test_published_numbers_stand_on_the_cards() -> None:
     def printed(name: str, metric: str, board: str = "") -> float:
         claims = model_class(name).card.published
-        return next(claim.value for claim in claims if (claim.metric, claim.board) == (metric, board))
+        value: float = next(claim.value for claim in claims if (claim.metric, claim.board) == (metric, board))
+        return value
 
     assert printed("he2rna_sequoia", "well_predicted", "brca") == 1672
     assert printed("he2rna_sequoia_pretrained", "well_predicted", "paad") == 280

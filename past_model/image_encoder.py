@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
+from past_model.resizing import resized
 from past_model.settings import PastSettings
 from past_model.timm_import import import_timm
 
@@ -81,18 +81,15 @@ def sine_positions(side: int, dim: int) -> Tensor:
     return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1)
 
 
-def resized(crops: CropArray, pixels: int, view: float = 1.0) -> Tensor:
-    """Crops ``(n, p, p, 3)`` at the encoder's size, uint8 ``(n, pixels, pixels, 3)`` on the CPU (anti-aliased).
+def at_encoder_size(crops: CropArray, pixels: int, view: float = 1.0) -> Tensor:
+    """Crops ``(n, p, p, 3)`` at the encoder's size, uint8 ``(n, pixels, pixels, 3)`` on the CPU.
 
-    Of each crop the middle is taken, ``view`` of its side wide; the centre stays the centre.
+    Squeezed and bilinear, as the release's graph data set does. Of each crop the middle is taken, ``view`` of its side
+    wide; the centre stays the centre.
     """
     margin = round(crops.shape[1] * (1.0 - view) / 2.0)
     middle = crops[:, margin : crops.shape[1] - margin, margin : crops.shape[2] - margin]
-    image = torch.from_numpy(np.ascontiguousarray(middle))
-    if image.shape[1] == pixels:
-        return image
-    planes = image.permute(0, 3, 1, 2)
-    return functional.interpolate(planes, size=pixels, mode="bilinear", antialias=True).permute(0, 2, 3, 1)
+    return torch.from_numpy(np.ascontiguousarray(resized(middle, pixels, "bilinear")))
 
 
 @torch.inference_mode()
@@ -102,7 +99,7 @@ def embed(encoder: ImageEncoder, crops: CropArray, batch_size: int) -> NDArray[n
     device = encoder.mean.device
     parts = [np.empty((0, encoder.model.num_features), dtype=np.float32)]
     for start in range(0, len(crops), batch_size):
-        batch = resized(crops[start : start + batch_size], encoder.pixels, encoder.view).to(device)
+        batch = at_encoder_size(crops[start : start + batch_size], encoder.pixels, encoder.view).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
             embedding = encoder(batch)
         parts.append(embedding.float().cpu().numpy())

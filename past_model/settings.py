@@ -6,7 +6,7 @@ and good sense differ; the numbers are the same for both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ FULL = PastSettings(
     radius_um=30.0,  # half a crop: 112 pixels at the usual 0.27 micrometres a pixel of a Xenium H&E image
     fusion_heads=4,
     projection_dim=256,
-    projection_dropout=0.1,
+    projection_dropout=0.0,  # as the release runs: its configuration sets 0.1 and, below that, 0.0
     temperature=0.07,
     learning_rate=5e-4,  # the released configuration; the paper prints 1e-3
     pretrained_image_factor=0.1,
@@ -106,7 +106,7 @@ MINI = PastSettings(
     radius_um=30.0,
     fusion_heads=4,
     projection_dim=32,
-    projection_dropout=0.1,
+    projection_dropout=0.0,  # as the release runs: its configuration sets 0.1 and, below that, 0.0
     temperature=0.07,
     learning_rate=2e-3,
     pretrained_image_factor=0.1,
@@ -142,9 +142,10 @@ class Variant:
     - ``image_factor``: a pre-trained image encoder keeps its smaller learning rate; in the released code the scheduler
       overwrites it.
     - ``augment``: random flips and quarter turns of the crop (a cell has no up); none in the released code.
-    - ``own_share``: share of a cell's own crop in its target, beside the similarity-adjusted part (code and paper: 0).
-      Without it nothing parts the pairs once all embeddings are nearly equal, because the targets then are, too. A
-      model that starts at random falls into that point and stays; one that starts from UNI's weights starts outside.
+    - ``own_share``: share of a cell's own crop in its target, beside the similarity-adjusted part. Neither paper nor
+      code has it, so it is 0 in both variants that carry the published name; ``own_crop`` has it on. Without it nothing
+      parts the pairs once all embeddings are nearly equal, because the targets then are, too. A model that starts at
+      random falls into that point and stays; one that starts from UNI's weights starts outside.
     """
 
     name: str
@@ -159,5 +160,6 @@ class Variant:
 
 
 FAITHFUL = Variant("faithful", True, True, False, True, True, False, False, 0.0)
-CORRECTED = Variant("corrected", False, False, True, False, False, True, True, 0.5)
-VARIANTS: dict[str, Variant] = {variant.name: variant for variant in (FAITHFUL, CORRECTED)}
+CORRECTED = Variant("corrected", False, False, True, False, False, True, True, 0.0)
+OWN_CROP = replace(CORRECTED, name="own_crop", own_share=0.5)
+VARIANTS: dict[str, Variant] = {variant.name: variant for variant in (FAITHFUL, CORRECTED, OWN_CROP)}

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from baselines.encoders.entries import encoder_spec
 from baselines.encoders.spec import EncoderSize, EncoderSpec, Triple
 from baselines.encoders.weights import load_encoder
 from baselines.training.torch_run import torch_run
+from past_model.resizing import Filter, Framing, resized
 from protocols.contract import CropArray, RowArray, Settings, WeightsRecord
 from protocols.errors import UserError
 from protocols.files import written_whole
@@ -111,25 +111,27 @@ def to_input(
     pixels: int,
     normalisation: tuple[Triple, Triple],
     device: torch.device,
-    mode: str = "bicubic",
+    filter: Filter,
+    framing: Framing = "squeeze",
 ) -> Tensor:
     """RGB crops, uint8 ``(k, p, p, 3)``, to the network's input, float32 ``(k, 3, pixels, pixels)``."""
-    image = torch.from_numpy(np.ascontiguousarray(crops)).to(device).permute(0, 3, 1, 2).float().div_(255.0)
-    if image.shape[-1] != pixels:
-        image = functional.interpolate(
-            image, size=(pixels, pixels), mode=mode, antialias=True, align_corners=False
-        ).clamp_(0.0, 1.0)
+    fitting = np.ascontiguousarray(resized(crops, pixels, filter, framing))
+    image = torch.from_numpy(fitting).to(device).permute(0, 3, 1, 2).float().div_(255.0)
     mean, spread = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in normalisation)
     return (image - mean) / spread
+
+
+def prepared(crops: CropArray, size: EncoderSize, spec: EncoderSpec, device: torch.device) -> Tensor:
+    """Crops as the encoder's own code would prepare them: its filter, its framing, its mean and SD."""
+    return to_input(crops, size.pixels, spec.normalisation, device, spec.filter, spec.framing)
 
 
 def _forward(
     network: nn.Module, crops: CropArray, size: EncoderSize, spec: EncoderSpec, device: torch.device
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    x = prepared(central(crops, size.view), size, spec, device)
     with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-        features: Tensor = network(
-            to_input(central(crops, size.view), size.pixels, spec.normalisation, device, spec.filter)
-        )
+        features: Tensor = network(x)
     return features.float().cpu().numpy()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from past_model.resizing import Filter, Framing
 from protocols.errors import look_up
 
 Triple = tuple[float, float, float]
@@ -39,8 +40,9 @@ class EncoderSpec:
     ``architecture`` names a builder in ``modules.BUILDERS``, ``key_map`` a renaming in ``checkpoint_keys.KEY_MAPS``.
     ``unused_keys`` are regular expressions of checkpoint entries that the encoder rightly leaves aside, ``zero_keys``
     parameters that the checkpoint rightly lacks (they become 0); every other difference is an error. ``mpp`` is the
-    pre-training resolution in micrometres per pixel (None: mixed or unstated). ``filter``: how crops are resized to
-    ``pixels``. ``hub_repo_type``: what kind of repository ``hub_id`` names; the hub keeps them apart.
+    pre-training resolution in micrometres per pixel (None: mixed or unstated). ``filter`` and ``framing``: how
+    the encoder's own code resizes images to ``pixels``, and what it does with those that are not square.
+    ``hub_repo_type``: what kind of repository ``hub_id`` names; the hub keeps them apart.
     """
 
     name: str
@@ -62,7 +64,8 @@ class EncoderSpec:
     unused_keys: tuple[str, ...] = ()
     zero_keys: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
-    filter: Literal["bicubic", "bilinear"] = "bicubic"
+    filter: Filter = "bicubic"
+    framing: Framing = "squeeze"
     build: str = ""
     """``file.py:function`` of an encoder that the run's file brings; empty for rows of the table."""
 

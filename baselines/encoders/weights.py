@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -40,7 +41,7 @@ def load_encoder(name: str, settings: Settings, seed: int | None = None) -> tupl
     path, record = find_weights(spec, given)
     state = read_checkpoint(path)
     if spec.key_map == PAST_KEYS:
-        refuse_other_past(state, settings.profile, path)
+        refuse_other_past(state, spec.size(settings.profile).dim, settings.profile, path)
     load_strictly(network, state, spec, where=path)
     return network, record
 
@@ -50,9 +51,12 @@ def load_each(parts: Sequence[str], settings: Settings) -> tuple[WeightsRecord, 
     return tuple(load_encoder(part, settings)[1] for part in parts if weights_of(part, settings) is not None)
 
 
-def refuse_other_past(state: State, profile: str, path: Path) -> None:
-    """One verdict on a released PAST file: who reads its image encoder alone refuses what ``past`` refuses."""
-    numbers = look_up(profile, PROFILES, kind="profile", where="encoder past")
+def refuse_other_past(state: State, dim: int, profile: str, path: Path) -> None:
+    """One verdict on a released PAST file: who reads its image encoder alone refuses what ``past`` refuses.
+
+    ``dim`` is the image encoder's width, to which the rest is attached (of the table's mini, not of PAST's).
+    """
+    numbers = replace(look_up(profile, PROFILES, kind="profile", where="encoder past"), image_dim=dim)
     try:
         refuse_other_layout(ReleasedState(state), numbers)
     except CheckpointError as error:

@@ -190,10 +190,10 @@ def crops_at(data: Inputs, rows: RowArray, numbers: PastSettings) -> Tensor:
     """Crops of sorted ``rows`` at the encoder's size, uint8 ``(len(rows), p, p, 3)``, read a batch at a time."""
     import torch
 
-    from past_model.image_encoder import resized
+    from past_model.image_encoder import at_encoder_size
 
     out = torch.empty((len(rows), numbers.image_pixels, numbers.image_pixels, 3), dtype=torch.uint8)
     for start in range(0, len(rows), numbers.embed_batch):
         stop = start + numbers.embed_batch
-        out[start:stop] = resized(data.crops(rows[start:stop]), numbers.image_pixels, numbers.view)
+        out[start:stop] = at_encoder_size(data.crops(rows[start:stop]), numbers.image_pixels, numbers.view)
     return out

@@ -15,13 +15,13 @@ from typing import TypeVar, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from baselines.encoders.embedding import central, to_input
 from baselines.encoders.entries import encoder_spec
 from baselines.encoders.spec import EncoderSize, Triple
 from baselines.encoders.weights import load_encoder
 from baselines.training.torch_run import torch_run
+from past_model.resizing import Filter, resized
 from protocols.contract import CropArray, FloatArray, Inputs, RowArray, Settings, WeightsRecord
 from protocols.seeds import derive_seed, generator
 
@@ -108,7 +108,7 @@ class FineTuned:
             encoder, self.record = load_encoder(self.name, self.settings)
         network = Regressor(encoder, self.size.dim, data.genes)
         rows = self._chosen_rows(len(data), self.recipe.pretrain_max_steps)
-        crops = crops_at(data, rows, self.size)
+        crops = crops_at(data, rows, self.size, self.spec.filter)
         if self.recipe.normalisation_rows:
             self.normalisation = channel_statistics(crops[: self.recipe.normalisation_rows])
         network.ask_for(data.genes, gene_means(targets))
@@ -123,7 +123,7 @@ class FineTuned:
         network.ask_for(data.genes, gene_means(targets))
         rows = self._chosen_rows(len(data), self.recipe.fit_max_steps)
         if len(rows):
-            crops = crops_at(data, rows, self.size)
+            crops = crops_at(data, rows, self.size, self.spec.filter)
             self._train(network, crops, targets[rows], self.recipe.fit_epochs, self.recipe.fit_max_steps)
         self._fitted = network
 
@@ -133,7 +133,9 @@ class FineTuned:
         with torch_run(self.settings) as device, torch.inference_mode():
             network.to(device).eval()
             for rows, crops in data.crop_batches(256):
-                x = to_input(central(crops, self.size.view), self.size.pixels, self.normalisation, device)
+                x = to_input(
+                    central(crops, self.size.view), self.size.pixels, self.normalisation, device, self.spec.filter
+                )
                 with _autocast(device):
                     views = [network(view).float() for view in dihedral_views(x)[: self.recipe.views]]
                 out[rows] = torch.stack(views).mean(dim=0).cpu().numpy()
@@ -159,7 +161,8 @@ class FineTuned:
             for _ in range(epochs):
                 for at in _batches(len(crops), recipe.batch, order)[:left]:
                     left -= 1
-                    x = augmented(to_input(crops[at.numpy()], self.size.pixels, self.normalisation, device), order)
+                    x = to_input(crops[at.numpy()], self.size.pixels, self.normalisation, device, self.spec.filter)
+                    x = augmented(x, order)
                     with _autocast(device):
                         predicted = network(x)
                     optimiser.zero_grad()
@@ -206,7 +209,7 @@ def channel_statistics(crops: CropArray) -> tuple[Triple, Triple]:
     return cast("tuple[Triple, Triple]", (tuple(mean.tolist()), tuple(spread.tolist())))
 
 
-def crops_at(data: Inputs, rows: RowArray, size: EncoderSize) -> CropArray:
+def crops_at(data: Inputs, rows: RowArray, size: EncoderSize, filter: Filter) -> CropArray:
     """Crops of the chosen rows at the network's input size, uint8 ``(len(rows), pixels, pixels, 3)``."""
     out = np.empty((len(rows), size.pixels, size.pixels, 3), dtype=np.uint8)
     place = np.full(len(data), -1, dtype=np.int64)
@@ -214,17 +217,8 @@ def crops_at(data: Inputs, rows: RowArray, size: EncoderSize) -> CropArray:
     for at, crops in data.crop_batches(256):
         wanted = place[at] >= 0
         if wanted.any():
-            out[place[at[wanted]]] = _resized(central(crops[wanted], size.view), size.pixels)
+            out[place[at[wanted]]] = resized(central(crops[wanted], size.view), size.pixels, filter)
     return out
-
-
-def _resized(crops: CropArray, pixels: int) -> CropArray:
-    if crops.shape[1] == pixels:
-        return crops
-    image = torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).float()
-    small = functional.interpolate(image, size=(pixels, pixels), mode="bicubic", antialias=True, align_corners=False)
-    whole: CropArray = small.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-    return whole
 
 
 def _batches(n: int, size: int, order: torch.Generator) -> list[Tensor]:

@@ -168,7 +168,7 @@ def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], F
 
     import torch
 
-    from baselines.encoders.embedding import central, to_input
+    from baselines.encoders.embedding import central, prepared
     from baselines.encoders.entries import encoder_spec
     from baselines.encoders.weights import load_encoder
     from baselines.training.torch_run import torch_run
@@ -185,9 +185,7 @@ def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], F
         ):
             if not loaded:
                 loaded.append(load_encoder(encoder, settings)[0].to(device))
-            features = loaded[0](
-                to_input(central(windows, size.view), size.pixels, spec.normalisation, device, spec.filter)
-            )
+            features = loaded[0](prepared(central(windows, size.view), size, spec, device))
         found: FloatArray = features.float().cpu().numpy()
         return found
 

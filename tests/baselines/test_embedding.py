@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.encoders.embedding import central, embed, to_input
+from baselines.encoders.embedding import central, embed, prepared, to_input
 from baselines.encoders.modules import build_encoder
 from baselines.encoders.spec import IMAGENET
 from baselines.encoders.table import ENCODERS
@@ -46,9 +46,7 @@ def test_rows_are_in_the_order_asked_whatever_the_batches(name: str, tmp_path: P
     size = ENCODERS[name].mini
     with torch.inference_mode():
         one = build_encoder(name, SETTINGS)(
-            to_input(
-                central(source.array[[20]], size.view), size.pixels, ENCODERS[name].normalisation, torch.device("cpu")
-            )
+            prepared(central(source.array[[20]], size.view), size, ENCODERS[name], torch.device("cpu"))
         )
     np.testing.assert_allclose(a[1], one[0].numpy(), atol=1e-5 * np.abs(a).max())
 
@@ -74,10 +72,10 @@ def test_nothing_is_left_when_reading_breaks(tmp_path: Path) -> None:
 
 def test_input_is_normalised_channel_by_channel() -> None:
     crop = np.full((1, 8, 8, 3), (255, 0, 51), dtype=np.uint8)
-    x = to_input(crop, 8, IMAGENET, torch.device("cpu"))
+    x = to_input(crop, 8, IMAGENET, torch.device("cpu"), "bilinear")
     expected = [(1 - 0.485) / 0.229, (0 - 0.456) / 0.224, (0.2 - 0.406) / 0.225]
     assert x[0, :, 3, 3].tolist() == pytest.approx(expected, rel=1e-5)
-    resized = to_input(crop, 12, IMAGENET, torch.device("cpu"))
+    resized = to_input(crop, 12, IMAGENET, torch.device("cpu"), "bilinear")
     assert resized.shape == (1, 3, 12, 12)
     assert resized[0, :, 5, 5].tolist() == pytest.approx(expected, rel=1e-4)
 

@@ -13,8 +13,9 @@ import torch
 import past_model.settings
 from baselines.expression.past import PAST, pairs_of
 from baselines.expression.past_faithful import PASTFaithful
+from baselines.expression.past_own_crop import PASTOwnCrop
 from past_model.pretraining import build
-from past_model.settings import CORRECTED, FAITHFUL
+from past_model.settings import CORRECTED, FAITHFUL, OWN_CROP
 from past_model.tokens import RankTokeniser
 from protocols.contract import HasWeights, Model, Pretrains, Settings
 from protocols.errors import UserError
@@ -22,7 +23,7 @@ from protocols.expression.toy import inputs_of, toy_training
 from protocols.expression.views import TrainingView
 from tests.past_model.small import SMALL, TABLE_ROWS
 
-BOTH = pytest.mark.parametrize("cls", [PAST, PASTFaithful])
+EACH = pytest.mark.parametrize("cls", [PAST, PASTFaithful, PASTOwnCrop])
 SETTINGS = Settings(threads=1)
 
 
@@ -43,7 +44,7 @@ def answer(cls: type[PAST], train: TrainingView, test: TrainingView) -> np.ndarr
     return model.predict(inputs_of(test))
 
 
-@BOTH
+@EACH
 def test_keeps_the_contract(cls: type[PAST], toy: TrainingView) -> None:
     model = cls()
     assert isinstance(model, Model)
@@ -58,7 +59,7 @@ def test_keeps_the_contract(cls: type[PAST], toy: TrainingView) -> None:
     assert {record.source for record in model.weights()} == {"random"}
 
 
-@BOTH
+@EACH
 def test_reads_the_visible_genes_of_cells_it_has_not_seen(cls: type[PAST], toy: TrainingView) -> None:
     held_out = np.arange(160) % 4 == 0
     test = rows_of(toy, np.flatnonzero(held_out))
@@ -67,7 +68,7 @@ def test_reads_the_visible_genes_of_cells_it_has_not_seen(cls: type[PAST], toy: 
     assert np.mean(r) > 0.3
 
 
-@BOTH
+@EACH
 def test_same_run_same_bytes_and_another_seed_another_answer(cls: type[PAST], toy: TrainingView) -> None:
     first = answer(cls, toy, toy)
     np.testing.assert_array_equal(answer(cls, toy, toy), first)
@@ -93,8 +94,17 @@ def test_answer_follows_the_rows_whatever_their_order_and_number(toy: TrainingVi
 
 
 def test_variants_differ_in_what_they_learn(toy: TrainingView) -> None:
-    assert not np.allclose(answer(PAST, toy, toy), answer(PASTFaithful, toy, toy))
-    assert past_model.settings.VARIANTS == {"faithful": FAITHFUL, "corrected": CORRECTED}
+    answers = [answer(cls, toy, toy) for cls in (PAST, PASTFaithful, PASTOwnCrop)]
+    assert not any(np.allclose(answers[i], answers[j]) for i in range(3) for j in range(i))
+    assert past_model.settings.VARIANTS == {"faithful": FAITHFUL, "corrected": CORRECTED, "own_crop": OWN_CROP}
+
+
+def test_what_carries_the_published_name_has_only_what_paper_or_code_has() -> None:
+    assert [past_model.settings.VARIANTS[cls.variant].own_share for cls in (PAST, PASTFaithful)] == [0.0, 0.0]
+    assert replace(OWN_CROP, name="corrected", own_share=0.0) == CORRECTED
+    assert PASTOwnCrop.card.published == ()
+    for numbers in past_model.settings.PROFILES.values():
+        assert numbers.projection_dropout == 0.0  # as the release runs
 
 
 def test_fit_of_one_fold_does_not_touch_the_next(toy: TrainingView) -> None:
@@ -188,7 +198,7 @@ def test_image_encoder_starts_from_unis_weights(small_profile: Settings, tmp_pat
     assert 0 < (learnt - start).norm() < 0.1 * start.norm()
 
 
-@BOTH
+@pytest.mark.parametrize("cls", [PAST, PASTFaithful])
 def test_card_says_what_is_known(cls: type[PAST]) -> None:
     published = {entry.protocol: (entry.value, entry.spread) for entry in cls.card.published}
     assert published == {

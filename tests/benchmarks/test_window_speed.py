@@ -12,7 +12,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from baselines.bulk.sequoia_vis import SequoiaViS
-from baselines.encoders.embedding import to_input
+from baselines.encoders.embedding import prepared
 from baselines.encoders.entries import encoder_spec
 from baselines.encoders.modules import build_encoder
 from protocols.bulk.fit import WINDOWS_AT_ONCE
@@ -97,7 +97,7 @@ def test_published_windows_with_features_made_once(benchmark: BenchmarkFixture) 
 
     def embed(crops: np.ndarray) -> None:
         with torch.inference_mode():
-            encoder(to_input(crops, spec.size("mini").pixels, spec.normalisation, torch.device("cpu")))
+            encoder(prepared(crops, spec.size("mini"), spec, torch.device("cpu")))
 
     embed(tiles[:2])
     a_window = min(seconds(lambda: embed(tiles)) for _ in range(3))

@@ -72,14 +72,16 @@ def fill_tensor(key: str, tensor: torch.Tensor, rule: Rule = "rule") -> None:
 def scaled(key: str, shape: tuple[int, ...], drawn: np.ndarray, rule: Rule) -> np.ndarray:
     """What the drawn numbers become in a tensor of this key and shape: weights as large as a network's own start."""
     if rule == "rule" and len(shape) == 3 and shape[0] == 1:
-        return 0.5 * drawn
-    if len(shape) >= 2:
-        return drawn * math.sqrt((6 if rule == "rule" else 2) / math.prod(shape[1:]))
-    if key.endswith("running_var"):
-        return 1 + 0.2 * drawn * drawn
-    if key.endswith(("weight", "gamma")):
-        return 1 + 0.1 * drawn
-    return 0.1 * drawn
+        size: float = 0.5
+    elif len(shape) >= 2:
+        size = math.sqrt((6 if rule == "rule" else 2) / math.prod(shape[1:]))
+    elif key.endswith("running_var"):
+        return np.asarray(1 + 0.2 * drawn * drawn)
+    elif key.endswith(("weight", "gamma")):
+        return np.asarray(1 + 0.1 * drawn)
+    else:
+        size = 0.1
+    return np.asarray(drawn * size)
 
 
 def kept(key: str, tensor: torch.Tensor) -> bool:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from past_model.cell_encoder import CellEncoder
-from past_model.image_encoder import ImageEncoder, embed, random_dihedral, resized, sine_positions
+from past_model.image_encoder import ImageEncoder, at_encoder_size, embed, random_dihedral, sine_positions
 from past_model.model import Past
 from past_model.neighbours import local_graphs
 from past_model.pretraining import batch_of, build
@@ -158,9 +158,9 @@ def test_gradient_reaches_every_trained_part() -> None:
 def test_resizing_keeps_the_centre_and_leaves_a_fitting_crop_alone() -> None:
     crop = np.zeros((1, 16, 16, 3), dtype=np.uint8)
     crop[:, 4:12, 4:12] = 200
-    np.testing.assert_array_equal(resized(crop, 16).numpy(), crop)
-    assert (resized(crop, 8, view=0.5) == 200).all()
-    assert resized(crop, 4).shape == (1, 4, 4, 3)
+    np.testing.assert_array_equal(at_encoder_size(crop, 16).numpy(), crop)
+    assert (at_encoder_size(crop, 8, view=0.5) == 200).all()
+    assert at_encoder_size(crop, 4).shape == (1, 4, 4, 3)
 
 
 def test_embedding_does_not_depend_on_batches() -> None:

@@ -319,7 +319,7 @@ def released_files(folder: Path, run: Run) -> dict[str, dict[str, str]]:
 
 
 def test_a_model_of_published_weights_alone_is_skipped_without_and_asked_with_them(run: Run, tmp_path: Path) -> None:
-    """Its answers for a fold are those of weights that have not seen the fold's patients, and its record has them all."""
+    """Every file stands in the record, maps are made by the released windows, and nothing was trained."""
     named = released_files(tmp_path, run)
     try:
         write_params(Path(), values(models=[*MODELS, RELEASED]))

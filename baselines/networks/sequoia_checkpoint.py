@@ -82,7 +82,8 @@ def network_of(state: State, mixer: Mixer, sizes: SequoiaSizes, *, where: object
             f"no SEQUOIA ({', '.join(sorted(state)[:3])}, …)", where=where, expected="pos_emb1D and linear_head.1",
             remedy="name a state dict of the release",
         )  # fmt: skip
-    network = SequoiaNetwork(mixer, sizes, *place.shape, len(head), masked=False)
+    places, width = place.shape
+    network = SequoiaNetwork(mixer, sizes, places, width, len(head), masked=False)
     own = {name: part for name, part in network.state_dict().items() if not name.startswith("trunk.scale.")}
     missing, unexpected = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
     if missing or unexpected:

@@ -83,7 +83,8 @@ def fitted(entries: ENTRIES, train: ToySlides = TRAIN) -> SequoiaReleasedWeights
 def answers(fold: int, slides: ToySlides) -> np.ndarray:
     """By the network alone: absent places are zeros that count."""
     network = network_of(fold_state(fold), "vis", MINI, where="test").eval()
-    return network(torch.from_numpy(slides.features), torch.ones(len(slides), 9, dtype=torch.bool)).numpy()
+    answer: torch.Tensor = network(torch.from_numpy(slides.features), torch.ones(len(slides), 9, dtype=torch.bool))
+    return answer.numpy()
 
 
 def test_a_patient_is_answered_by_the_fold_that_held_it_out(entries: ENTRIES) -> None:

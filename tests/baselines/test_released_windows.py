@@ -65,7 +65,7 @@ def test_a_released_window_hangs_on_one_tile_and_the_papers_on_all(
     changed = FEATURES.copy()
     changed[tile] += 5.0
     moved = [np.abs(map_of(model, changed) - map_of(model)).max(axis=1) > 1e-6 for model in models]
-    holding, first = (LAID.tile == tile).any(axis=1), tile == DECIDES
+    holding, first = (LAID.tile == tile).any(axis=1), np.equal(DECIDES, tile)
     assert holding.sum() == WINDOW * WINDOW
     assert first.sum() == 1
     for found, laid, windows in zip(moved, (LAID, HANGING), (holding, first), strict=True):

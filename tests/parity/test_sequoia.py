@@ -54,8 +54,9 @@ def test_a_window_without_batch_axis() -> None:
     """The release reads row 0 of nine; here the first tile, repeated, is asked alone."""
     vectors = read("sequoia_vis")
     network = released(vectors, "vis", vectors.content["settings"])
+    row, column = np.indices((3, 3)).reshape(2, -1)
     view = window_view(
-        lay_windows(*np.indices((3, 3)).reshape(2, -1), 3, rule="released"), np.arange(1),
+        lay_windows(row, column, 3, rule="released"), np.arange(1),
         tiles("x", (2, 9, 64))[0].numpy().reshape(3, 3, 64).transpose(1, 0, 2).reshape(9, 64),
         Settings(), (), "section", "patient", None,
     )  # fmt: skip

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import save_file
 
 from protocols.bulk import fit as bulk_fit
 from protocols.errors import UserError
-from protocols.manifest import KIND
+from protocols.files import sha256_of
+from protocols.manifest import KIND, read_manifest
 from protocols.phantom.bulk import generate_bulk
 from protocols.records import AVERAGE, UNITS_FILE
 from protocols.sealed import read_seal, write_seal
@@ -26,6 +28,7 @@ from suite.engine.report import run_report
 from suite.engine.run import Run
 from suite.engine.score import items_of, score_items
 from suite.places import CACHE, METRICS, PREDICTIONS, cohort_folder, score_folder, split_folder
+from tests.parity.sequoia_layout import published_layout
 from tests.protocols.phantom.tiny_bulk import TINY_BULK
 from tests.suite.bulk_run import (
     COHORT,
@@ -290,3 +293,46 @@ def test_a_second_run_gives_the_same_bytes(checkout: Path, tmp_path: Path, monke
     run_all()
     for place in ("cohorts", "splits", "audits", "predictions", "scores", "metrics"):
         assert contents(tmp_path / "runs" / place) == contents(checkout / "runs" / place), place
+
+
+RELEASED = "sequoia_released_weights"
+
+
+def released_files(folder: Path, run: Run) -> dict[str, dict[str, str]]:
+    """Genes and splits of the run's own cohort, and fold weights in the release's layout at this run's sizes."""
+    store, split = stored(), read_split(split_folder(EXPRESSION, COHORT))[0]
+    named = [[store.patients[row] for row in fold.test] for fold in split.folds]
+    every = [name for fold in named for name in fold]
+    told = {
+        f"fold_{k}": {"train": [one for one in every if one not in fold], "val": [], "test": fold}
+        for k, fold in enumerate(named)
+    }
+    width = int(np.load(next(CACHE.rglob(f"{COHORT}/uni-derived@*/mean.npy"))).shape[1])
+    state = published_layout(width, default_params()["tasks"]["bulk"]["super_tiles"] // 4, len(store.genes))
+    files = {"sequoia_genes": folder / "genes.csv", "sequoia_splits": folder / "splits.json"}
+    files["sequoia_genes"].write_text("\n".join(["gene", *store.genes]))
+    files["sequoia_splits"].write_text(json.dumps({"TCGA-GBM": told}))
+    for fold in range(5):
+        files[f"sequoia_gbm_{fold}"] = path = folder / f"{fold}.safetensors"
+        save_file({key: part + 0.01 * fold for key, part in state.items()}, path)
+    return {part: {"path": str(path), "sha256": sha256_of(path)} for part, path in files.items()}
+
+
+def test_a_model_of_published_weights_alone_is_skipped_without_and_asked_with_them(run: Run, tmp_path: Path) -> None:
+    """Every file stands in the record, maps are made by the released windows, and nothing was trained."""
+    named = released_files(tmp_path, run)
+    try:
+        write_params(Path(), values(models=[*MODELS, RELEASED]))
+        (skipped,) = cells(the_run(), RELEASED)
+        assert skipped.reason == "answers with published weights alone, and the run's file names none of them"
+        assert not skipped.items
+        write_params(Path(), values(models=[*MODELS, RELEASED], weights=named))
+        asked = the_run()
+        predict_cells(asked, cells(asked, RELEASED))
+        score_items(asked, items_of(asked, asked.boards_of(asked.protocols[MAPS])[0], (RELEASED,)))
+    finally:
+        write_params(Path(), values())
+    manifest = read_manifest(answers(RELEASED))[0]
+    assert {one.sha256 for one in manifest.weights if one.sha256} == {one["sha256"] for one in named.values()}
+    assert record(MAPS, SECTIONS, RELEASED).headline.mean is not None
+    assert manifest.schedule == ()

@@ -50,7 +50,7 @@ def repeat_first_tile(network: Any, tiles: Tiles, rows: Rows, device: torch.devi
     for chunk in chunks(rows, rows_at_once(tiles, network.output.out_features)):
         features, present = tiles(chunk)
         listed = features[np.arange(len(features)), present.argmax(axis=1)]
-        first, index = distinct_tiles(np.where(present.any(axis=1)[:, None], listed, np.float32(0.0)))
+        first, index = distinct_tiles(np.where(present.any(axis=1, keepdims=True), listed, np.float32(0.0)))
         repeated = torch.from_numpy(first).to(device)[:, None].expand(-1, tiles.places, -1)
         every = torch.ones(repeated.shape[:2], dtype=torch.bool, device=device)
         found.append(network(repeated, every).cpu().numpy()[index])

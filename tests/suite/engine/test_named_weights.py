@@ -43,7 +43,7 @@ ONE_FILE = replace(
 
 
 def cards() -> dict[str, Card]:
-    """Of models that can be asked without weights, too: what others answer cannot be held against a random start."""
+    """Less models that answer with published weights alone: those are of certain patients (``test_bulk_pipeline``)."""
     found = {name: load_model_class(name, {}, Path()).card for name in built_in()}
     return {name: card for name, card in found.items() if card.parts and "weights" not in card.needs}
 

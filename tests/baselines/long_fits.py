@@ -20,7 +20,6 @@ import torch
 from baselines.staining.improved_diffusion import ImprovedDiffusion
 from baselines.staining.reggan import RegGAN
 from baselines.survival.mcat_resnet50 import McatResNet50
-from baselines.survival.snn_as_released import SNNAsReleased
 from baselines.training import survival_checkpoint, survival_training
 from baselines.training.gan_learners import RegganLearner
 from baselines.training.image_learners import DiffusionLearner
@@ -49,7 +48,6 @@ MODELS: dict[str, tuple[type[Any], Any]] = {
     "reggan": (small(RegGAN), PATCHES),
     "diffusion": (small(ImprovedDiffusion), PATCHES),
     "mcat": (McatResNet50, PATIENTS),
-    "snn_as_released": (SNNAsReleased, PATIENTS),
 }
 
 

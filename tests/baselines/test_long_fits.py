@@ -152,7 +152,7 @@ def test_answers_in_half_precision_are_the_same_images(name: str, monkeypatch: p
     monkeypatch.setattr(image_training, "fast_answers", lambda _: torch.autocast("cpu", dtype=torch.bfloat16))
     quick = model.predict(test, np.arange(3)).astype(int)
     gap = np.abs(quick - exact)
-    assert 0 < gap.mean() < 2
+    assert 0 < gap.mean() < 1
 
 
 def test_a_cpu_answers_in_full_precision() -> None:

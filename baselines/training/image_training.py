@@ -65,7 +65,7 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
 @contextmanager
 def fast_answers(device: torch.device) -> Iterator[None]:
     """How a trained network answers: on a GPU in bfloat16 where the encoders and the training use it, and what stays in
-    float32 may round its factors to TF32. The error is below a grey level; an image has 256. Elsewhere: nothing."""
+    float32 may round its factors to TF32. It costs a third of a grey level of 256 (a test). Elsewhere: nothing."""
     if device.type != "cuda":
         yield
         return

@@ -7,6 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from baselines.expression.hex import RECIPES
+from baselines.networks.hex_head import HexNetwork
+from baselines.networks.hex_released import load_head
 from baselines.training.feature_smoothing import FeatureDistributionSmoothing, smoothing_kernel
 from baselines.training.robust_loss import AdaptiveRobustLoss, general_loss, interpolated_log_partition, log_partition
 from tests.parity.vectors import a, read
@@ -92,3 +95,16 @@ def test_known_values_of_the_partition_function() -> None:
     ends = np.exp(log_partition(np.array([1e-9, 1.0, 2 - 1e-9])))
     for value, what in zip(ends, ("0 (pi*sqrt 2)", "1 (2*e*K1(1))", "2 (sqrt(2 pi))"), strict=True):
         vectors.check(value, "known values of Z", f"Z at alpha {what}")
+
+
+def test_released_head() -> None:
+    vectors = read("hex_head")
+    network = HexNetwork(1024, RECIPES["full"].hidden, 40, RECIPES["full"].dropout).eval()
+    assert sum(parameter.numel() for parameter in network.parameters()) == vectors.content["weights"]["parameters"]
+    load_head(network, vectors.state(), where="the formula")
+    features = torch.from_numpy(a("features", (3, 1024)))
+    with torch.no_grad():
+        answer = network(features)
+        vectors.check(network.body(features), "128 features before the last layer")
+    vectors.check(answer, "output (3 tiles, 40 markers)")
+    vectors.check(answer[0], "first tile, all 40")

@@ -15,6 +15,8 @@ from protocols.registry import load_task
 from suite.engine.checking import one_code
 
 STEPS = 2
+COMPARED = ("train_mean", "hex", "snn", "he2rna", "st_net", "past", "pix2pix", "improved_diffusion")
+"""A model of each kind, for the comparison of two devices."""
 ANSWERS = 1
 """The check of every task that fits and predicts; the one before it reads the card."""
 
@@ -37,6 +39,14 @@ def rehearse(name: str, *, deterministic: bool = False) -> None:
     task = load_task(model_class.card.task)
     _, answers = task.checks(model_class, name, settings(deterministic=deterministic))[ANSWERS]
     answers()
+
+
+def agreement_of(name: str) -> dict[str, Any]:
+    """What the GPU suite asks of the model, asked of the pretend GPU: there bfloat16 is real and the kernels are not."""
+    from suite.gpu_agreement import agreement
+
+    found = agreement(load_model_class(name, {}, Path()), name)
+    return {"kind": found.kind, "difference": found.difference, "holds": found.holds}
 
 
 def embed_all() -> Iterator[str]:

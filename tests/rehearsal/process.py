@@ -43,6 +43,7 @@ def main() -> None:
         "groups": groups,
         "models": {name: watched(lambda name=name: models.rehearse(name)) for name in groups},
         "encoders": watched(lambda: list(models.embed_all())),
+        "agreement": {name: models.agreement_of(name) for name in models.COMPARED},
         "strict": watched(lambda: models.rehearse("reggan", deterministic=True)),
         "planted": {fault.name: watched(lambda fault=fault: planted.rehearse(fault)) for fault in planted.FAULTS},
     }

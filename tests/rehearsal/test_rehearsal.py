@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from baselines.registry import built_in
+from suite.gpu_agreement import BFLOAT16, EXACT, FLOAT32, TOLERANCE
 from tests.rehearsal.ledger import ROOT
 from tests.rehearsal.planted import FAULTS, Fault
 
@@ -78,6 +79,17 @@ def test_with_deterministic_true_such_a_kernel_ends_the_run_in_one_line(found: d
     line = found["strict"]["error"].splitlines()[0]
     assert f"{REFLECT} has no deterministic version" in line
     assert "set deterministic: false" in line
+
+
+def test_both_devices_answer_alike_within_the_stated_tolerance(found: dict[str, Any]) -> None:
+    """By kind: no network, float32, bfloat16, whose rounding the pretend GPU really has."""
+    for name, told in found["agreement"].items():
+        assert told["holds"], f"{name}: {told}"
+    kinds = {name: told["kind"] for name, told in found["agreement"].items()}
+    assert kinds["train_mean"] == EXACT
+    assert {kinds[name] for name in ("hex", "snn", "he2rna")} == {FLOAT32}
+    assert {kinds[name] for name in ("st_net", "past", "pix2pix", "improved_diffusion")} == {BFLOAT16}
+    assert found["agreement"]["past"]["difference"] > TOLERANCE[FLOAT32], "no bfloat16 was compared"
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

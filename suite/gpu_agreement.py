@@ -1,7 +1,7 @@
 """Whether a model answers on a GPU what it answers on a CPU: one fit, asked twice, on its task's made-up data.
 
 The weights are the same, so only the forward pass differs: kernels, the order of sums, and bfloat16 where a network
-runs in it on a GPU. (Two trainings would not do: Adam's first steps are signs of gradients, and a last digit turns a sign.)
+runs in it on a GPU. (Two trainings would not do: Adam's first steps are signs of gradients, which a last digit turns.)
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def rehearse(name: str, *, deterministic: bool = False) -> None:
 
 
 def agreement_of(name: str) -> dict[str, Any]:
-    """What the GPU suite asks of the model, asked of the pretend GPU: there bfloat16 is real and the kernels are not."""
+    """What the GPU suite asks of the model, of the pretend GPU: there bfloat16 is real and the kernels are not."""
     from suite.gpu_agreement import agreement
 
     found = agreement(load_model_class(name, {}, Path()), name)

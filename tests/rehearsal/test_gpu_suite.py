@@ -1,4 +1,4 @@
-"""What the GPU suite would run is a run: its parameters are read as any run's file, and a cell of it is measured here."""
+"""What the GPU suite would run is a run: its parameters are read as any run's file, and its table is made of its cells."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_listed_model_has_a_cell_and_is_known_to_the_rehearsal(config: Con
 def test_a_cell_is_a_run_that_embeds_for_its_own_model_alone(config: Config, tmp_path: Path) -> None:
     run = Run(alone(config, "inter_patient", "uni"), tmp_path)
     assert list(run.models) == ["uni"]
-    assert [protocol.name for protocol in run.protocols] == ["inter_patient"]
+    assert list(run.protocols) == ["inter_patient"]
 
 
 def test_the_table_is_made_of_all_cells_that_were_measured(tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ def test_a_kernel_without_a_version_is_named_once_however_often_it_runs() -> Non
 
 
 def test_or_ends_the_run_with_its_name() -> None:
-    with pytest.raises(UserError, match=r"put_ has no deterministic version.*set deterministic: false"):
-        with promised(GPU, strict=True):
-            without_version()
+    said = r"put_ has no deterministic version.*set deterministic: false"
+    with pytest.raises(UserError, match=said), promised(GPU, strict=True):
+        without_version()
     assert not torch.are_deterministic_algorithms_enabled()
 
 

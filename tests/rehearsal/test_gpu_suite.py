@@ -1,4 +1,4 @@
-"""What the GPU suite would run is a run: its parameters are read as any run's file, and its table is made of its cells."""
+"""What the GPU suite would run is a run: its parameters are read as any run's file, its table is made of its cells."""
 
 from __future__ import annotations
 

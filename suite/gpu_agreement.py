@@ -76,7 +76,7 @@ def _precision(seen: set[str]) -> Iterator[None]:
         bfloat16 = any(torch.is_autocast_enabled(one) for one in ("cuda", "cpu"))
         seen.add(BFLOAT16 if bfloat16 else FLOAT32)
 
-    hook = register_module_forward_pre_hook(look)  # type: ignore[no-untyped-call]
+    hook = register_module_forward_pre_hook(look)
     try:
         yield
     finally:

@@ -24,7 +24,7 @@ def test_a_cell_is_scored_timed_and_compared(small: SmallRun) -> None:
         assert row.fit["device"] == "cpu"
         assert row.fit["peak_memory_mib"] > 0
         (embedded,) = row.embedding.values()
-        assert embedded["images"] > 0
+        assert embedded["crops"] > 0
         assert embedded["images_per_second"] > 0
         assert embedded["device"] == "cpu"
         assert "peak_gpu_memory_mib" not in embedded

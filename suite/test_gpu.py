@@ -1,13 +1,17 @@
 """Every model at published size: ``pytest suite -m gpu`` (skipped, with the reason, where there is no CUDA device).
 
-A larger phantom of each task is made once; then each cell is fitted, predicted and scored by the engine, and its
-time, throughput and memory are printed. ``SLIDE2OMICS_GPU_MODELS`` and ``SLIDE2OMICS_GPU_PROTOCOLS`` choose.
+A larger phantom of each task is made once; then each cell is embedded, fitted, predicted and scored by the engine in a
+process of its own: ``runs/gpu/gpu.md`` and ``gpu.json`` tell time, memory, images a second and how far the answers of
+GPU and CPU are apart. A cell may take :data:`MINUTES`; the table's foot says what all of them took. No figure of a GPU
+stands in this repository: no run on one has been made. ``tests/rehearsal`` runs what can be run without.
+``SLIDE2OMICS_GPU_MODELS`` and ``SLIDE2OMICS_GPU_PROTOCOLS`` choose.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,22 +19,30 @@ from typing import Any
 import pytest
 import yaml
 
-from protocols.records import ScoreRecord
+from baselines.registry import load_model_class
 from protocols.registry import load_protocol
 from suite.config import read_config
 from suite.engine.ask import run_ask
-from suite.engine.inputs import run_inputs
-from suite.engine.predict import cells_of, predict_cells
 from suite.engine.read import run_read
 from suite.engine.run import Run
-from suite.engine.score import items_of, score_items
-from suite.places import timing_file
+from suite.gpu_table import CELLS, as_markdown, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(0)]
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 MODELS = os.environ.get("SLIDE2OMICS_GPU_MODELS", ",".join(PARAMS["models"])).split(",")
 PROTOCOLS = os.environ.get("SLIDE2OMICS_GPU_PROTOCOLS", ",".join(PARAMS["protocols"])).split(",")
+
+
+MINUTES = 180
+"""The longest that a cell may take: a limit, and no measurement."""
+
+
+def cells() -> list[tuple[str, str]]:
+    """(protocol, model) of one task each, as the cards say; nothing of a model is imported but its card."""
+    task_of = {model: load_model_class(model, PARAMS["adapters"], ROOT).card.task for model in MODELS}
+    asked = {protocol: load_protocol(protocol).task for protocol in PROTOCOLS}
+    return [(protocol, model) for protocol in PROTOCOLS for model in MODELS if task_of[model] == asked[protocol]]
 
 
 def full_params(folder: Path) -> dict[str, Any]:
@@ -116,33 +128,31 @@ def make_phantoms(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def full_run() -> Iterator[Run]:
-    """The run of a working folder with larger phantoms and ``profile: full``, prepared up to the embeddings."""
-    folder = Path(os.environ.get("SLIDE2OMICS_GPU_RUN", ROOT / "runs" / "gpu"))
-    folder.mkdir(parents=True, exist_ok=True)
-    make_phantoms(folder)
-    (folder / "params.yaml").write_text(yaml.safe_dump(full_params(folder)), encoding="utf-8")
+def folder() -> Path:
+    """A working folder with larger phantoms and ``profile: full``, cohorts read and splits made."""
+    place = Path(os.environ.get("SLIDE2OMICS_GPU_RUN", ROOT / "runs" / "gpu"))
+    (place / CELLS).mkdir(parents=True, exist_ok=True)
+    make_phantoms(place)
+    (place / "params.yaml").write_text(yaml.safe_dump(full_params(place)), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        run = Run(read_config())
+        patch.chdir(place)
+        run = Run(read_config(), place)
         run_read(run)
         run_ask(run)
-        yield run
+    return place
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("model", MODELS)
-def test_full_size_cell(full_run: Run, protocol: str, model: str) -> None:
-    """Fits, predicts and scores at published sizes; prints time, throughput and memory."""
-    asked = load_protocol(protocol)
-    if full_run.models[model].card.task != asked.task:
-        pytest.skip(f"{model} answers the task {full_run.models[model].card.task}")
-    predict_cells(full_run, cells_of(full_run, run_inputs(full_run), only=(model,)))
-    items = [item for board in full_run.boards_of(asked) for item in items_of(full_run, board, only=(model,))]
-    score_items(full_run, items)
-    for item in items:
-        record = ScoreRecord.read(item.folder)
-        path = timing_file(asked.answered_by or protocol, record.board, model)
-        timing = path.read_text() if path.exists() else ""
-        print(f"\n{protocol} {record.board} {model}: {record.headline.mean} {timing}")
-        assert (record.status, record.profile) == ("scored", "full")
+@pytest.mark.parametrize(("protocol", "model"), cells())
+def test_full_size_cell(folder: Path, protocol: str, model: str) -> None:
+    """Embeds, fits, predicts and scores at published sizes in a process of its own, and writes the cell's row."""
+    out = folder / CELLS / f"{protocol}-{model}.json"
+    command = [sys.executable, "-m", "suite.gpu_cell", protocol, model, str(out)]
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, check=True, timeout=MINUTES * 60)
+    rows = [row for row in write_table(folder) if (row["protocol"], row["model"]) == (protocol, model)]
+    assert rows
+    for row in rows:
+        print(f"\n{as_markdown([row])}")
+        assert (row["status"], row["profile"]) == ("scored", "full")
+        assert row["agreement"]["holds"], row["agreement"]
+        assert row["fit"].get("device") not in (None, "cpu")

@@ -120,10 +120,11 @@ class PAST:
 
     def _learn(self, data: TrainingData) -> None:
         from baselines.encoders.past_checkpoint import numbers_of, released_encoder, start_from_uni
-        from baselines.training.checkpoints import stage_file
+        from baselines.training.checkpoints import readable, stage_file
         from baselines.training.torch_run import torch_run
         from past_model.pretraining import build, pretrain
         from past_model.settings import VARIANTS
+        from past_model.state_file import CheckpointError
         from past_model.tokens import RankTokeniser
 
         numbers, (name,) = numbers_of(data.settings), self.card.checkpoints
@@ -143,13 +144,13 @@ class PAST:
             pairs = pairs_of(data, tokeniser, numbers)
             order = torch.Generator().manual_seed(seed)
             given = (data.slide, data.xy_um, counts, genes, measured, numbers, variant, data.settings)
-            losses: list[float] = []
+            path, losses = stage_file(data.workspace, self.card.name, *given), list[float]()
             if len(pairs) >= _FEWEST_PAIRS:
-                losses = pretrain(
-                    model, pairs, numbers, generator=order, device=device, image_is_pretrained=start is not None,
-                    checkpoint=stage_file(data.workspace, self.card.name, *given),
-                    most_steps=data.settings.most_steps,
-                )  # fmt: skip
+                with readable(path, CheckpointError):
+                    losses = pretrain(
+                        model, pairs, numbers, generator=order, device=device, image_is_pretrained=start is not None,
+                        checkpoint=path, most_steps=data.settings.most_steps,
+                    )  # fmt: skip
             self._schedule += (_told(len(losses), len(pairs), numbers, data.settings.most_steps),)
             self._encoder = model.image_encoder.eval()
         self._records = (

@@ -8,6 +8,8 @@ pre-training, each fold's fit. So a file that is found is this stage's, and what
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,16 @@ def found(path: Path | None, device: torch.device | str = "cpu") -> dict[str, An
     return state
 
 
-def unreadable(path: Path, error: Exception) -> UserError:
+@contextmanager
+def readable(path: Path | None, *errors: type[Exception]) -> Iterator[None]:
+    """What somebody else's reader says of a checkpoint becomes one line that names the file."""
+    try:
+        yield
+    except errors as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path | None, error: Exception) -> UserError:
     return UserError(
         f"cannot be read ({type(error).__name__})", where=path, expected="a checkpoint of this training",
         remedy="delete the file; training then starts anew",

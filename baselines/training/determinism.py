@@ -81,7 +81,7 @@ def _hold_cublas(strict: bool) -> None:
     value = os.environ.get(CUBLAS)
     if value in REPRODUCIBLE:
         return
-    if value is None and not torch.cuda.is_initialized():
+    if value is None and not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         os.environ[CUBLAS] = REPRODUCIBLE[0]
         return
     if strict:

@@ -51,13 +51,13 @@ class Device:
 
 
 def write_embedding_timing(
-    place: tuple[str, str, str], images: int, seconds: float, used: Used, companions: Sequence[str]
+    place: tuple[str, str, str], crops: int, seconds: float, used: Used, companions: Sequence[str]
 ) -> None:
     """One encoder's pass over a set of crops: its own time; memory is that of all encoders of the pass."""
     told: dict[str, object] = {
-        "images": images,
+        "crops": crops,
         "seconds": round(seconds, 3),
-        "images_per_second": round(images / seconds, 1) if seconds else 0.0,
+        "images_per_second": round(crops / seconds, 1) if seconds else 0.0,
         "peak_memory_mib": used.peak_memory_mib,
         "device": used.device_name or "cpu",
         "in memory together": list(companions),

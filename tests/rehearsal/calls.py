@@ -128,8 +128,7 @@ _OWN = {
     "numpy": _array,
     "__array__": _array,
     **dict.fromkeys(
-        ("__set__", "__delete__", "backward", "requires_grad_", "retain_grad", "register_hook")
-        + ("register_post_accumulate_grad_hook", "as_subclass"),
+        ["__set__", "__delete__", "backward", "requires_grad_", "retain_grad", "register_hook", "as_subclass"],
         _in_place,
     ),
 }

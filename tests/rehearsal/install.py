@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from tests.rehearsal.calls import Rehearsal
-from tests.rehearsal.tensors import GPU, each_fetched, each_sent, names_gpu
+from tests.rehearsal.tensors import each_fetched, each_sent, names_gpu
 
 NAME = "a rehearsed GPU"
 STATE = torch.zeros(16, dtype=torch.uint8)
@@ -62,7 +61,3 @@ class _Autocast(torch.autocast):
     ) -> None:
         here = "cpu" if device_type == "cuda" else device_type
         super().__init__(here, dtype=dtype or torch.bfloat16, enabled=enabled, cache_enabled=cache_enabled)
-
-
-def moved(x: Tensor) -> Tensor:
-    return x.to(GPU)

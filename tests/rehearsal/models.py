@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from functools import partial
-from importlib import import_module
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +15,14 @@ from protocols.registry import load_task
 from suite.engine.checking import one_code
 
 STEPS = 2
-FEWEST = 6
+COMPARED = ("train_mean", "hex", "snn", "he2rna", "st_net", "past", "pix2pix", "improved_diffusion")
+"""A model of each kind, for the comparison of two devices."""
 ANSWERS = 1
 """The check of every task that fits and predicts; the one before it reads the card."""
 
 
 def settings(*, deterministic: bool = False) -> Settings:
     return Settings(threads=1, device="cuda", most_steps=STEPS, deterministic=deterministic)
-
-
-def small_toys(name: str) -> None:
-    """The contract tests of a task make toys a third as large: here they need not tell one model from another."""
-    module = import_module(load_task(name).checks.module)
-    for key, toy in list(vars(module).items()):
-        if not key.startswith("toy_") or isinstance(toy, partial):
-            continue
-        count = next(iter(signature(toy).parameters.values()))
-        if isinstance(count.default, int) and count.kind is count.POSITIONAL_OR_KEYWORD:
-            setattr(module, key, partial(toy, max(FEWEST, count.default // 3)))
 
 
 def groups() -> dict[str, list[str]]:
@@ -52,6 +39,14 @@ def rehearse(name: str, *, deterministic: bool = False) -> None:
     task = load_task(model_class.card.task)
     _, answers = task.checks(model_class, name, settings(deterministic=deterministic))[ANSWERS]
     answers()
+
+
+def agreement_of(name: str) -> dict[str, Any]:
+    """What the GPU suite asks of the model, of the pretend GPU: there bfloat16 is real and the kernels are not."""
+    from suite.gpu_agreement import agreement
+
+    found = agreement(load_model_class(name, {}, Path()), name)
+    return {"kind": found.kind, "difference": found.difference, "holds": found.holds}
 
 
 def embed_all() -> Iterator[str]:

@@ -33,7 +33,7 @@ WITHOUT_VERSION = {
     "cumsum": "cumsum_cuda_kernel",
     "put_": "put_",
 }
-"""Calls whose kernel, or whose gradient's, has no deterministic version, as torch.use_deterministic_algorithms lists."""
+"""Calls whose kernel, or gradient's, has no deterministic version, as torch.use_deterministic_algorithms lists them."""
 GRADIENT_ONLY = frozenset({"grid_sample", "adaptive_max_pool2d", "ctc_loss"})
 
 

@@ -27,9 +27,7 @@ from protocols.errors import UserError
 from tests.baselines.bulk_toy import ToySlides, toy
 
 ANOTHER_FILE = "sequoia_released_weights"  # answers with published weights alone: test_released_folds
-MODELS = [
-    name for name, module in built_in().items() if module.startswith("baselines.bulk.") and name != ANOTHER_FILE
-]
+MODELS = [name for name, module in built_in().items() if module.startswith("baselines.bulk.") and name != ANOTHER_FILE]
 NETWORKS = [name for name in MODELS if name.startswith(("sequoia", "he2rna"))]
 PRETRAINED = [name for name in NETWORKS if name.endswith("pretrained")]
 LEARNED = [*NETWORKS, "ridge_mean_feature", "nearest_slides"]

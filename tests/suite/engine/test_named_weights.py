@@ -116,9 +116,7 @@ def values(folder: Path, models: list[str], weights: dict[str, Any]) -> dict[str
 
 
 @pytest.mark.parametrize(("model", "part", "run"), STARTS, ids=[f"{model}-{part}" for model, part, _ in STARTS])
-def test_a_named_file_changes_the_answers_and_stands_in_the_record(
-    runs: Runs, model: str, part: str, run: str
-) -> None:
+def test_a_named_file_changes_the_answers_and_stands_in_the_record(runs: Runs, model: str, part: str, run: str) -> None:
     told = [one for one in runs.record(run, model).weights if one["sha256"] == runs.weights[part]["sha256"]]
     assert told, f"{part} is not in {runs.record(run, model).weights}"
     assert {one["source"] for one in told} == {Path(runs.weights[part]["path"]).name}

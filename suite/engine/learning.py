@@ -127,11 +127,12 @@ def gate(model_class: type[Any], settings: Settings, plant: Plant = USUAL) -> Ga
 
 
 def _problem(found: Learned, seen: Watched) -> str:
+    problems = []
     if not math.isfinite(found.share) or found.share < found.least:
-        return f"recovers {found.share:.2f} of the signal, and {found.least:g} is the least"
+        problems.append(f"recovers {found.share:.2f} of the signal, and {found.least:g} is the least")
     if seen.still:
-        return f"{len(seen.still)} of {seen.tensors} tensors never moved"
-    return ""
+        problems.append(f"{len(seen.still)} of {seen.tensors} tensors never moved")
+    return "; ".join(problems)
 
 
 def models_of_their_own(task: str | None = None) -> dict[str, tuple[str, ...]]:

@@ -23,7 +23,7 @@ from suite.engine.learning import Gate, gate, models_of_their_own, watched
 from tests.suite.learning_table import write_table
 
 LOOPS = {
-    "sequoia_vit": USUAL,
+    "he2rna": USUAL,
     "deep_sets": USUAL,
     "hex": Plant(units=600),
     "past_faithful": Plant(units=600),
@@ -82,7 +82,7 @@ def planted(defect: str, outputs: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
-@pytest.mark.parametrize(("name", "outputs"), [("sequoia_vit", 24), ("deep_sets", 4), ("hex", 12)])
+@pytest.mark.parametrize(("name", "outputs"), [("he2rna", 24), ("deep_sets", 4), ("hex", 12)])
 def test_a_planted_defect_is_caught(name: str, outputs: int, defect: str) -> None:
     with planted(defect, outputs):
         found = of(name, plant=LOOPS[name])

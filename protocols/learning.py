@@ -31,12 +31,15 @@ class Plant:
 
 
 USUAL = Plant()
+LEAST = 0.75
+"""Share of the way from an answer without insight to the planted truth itself that a model must go at least."""
 
 
 @dataclass(frozen=True)
 class Learned:
     """``recovered``, ``nothing`` and ``best`` on the scale of ``measure``: of the model on units that it has not seen,
-    of an answer without insight, and of the planted truth itself."""
+    of an answer without insight, and of the planted truth itself; ``least``: the share of the way between the two that
+    a model must go."""
 
     signal: str
     measure: str
@@ -44,6 +47,11 @@ class Learned:
     nothing: float
     best: float
     schedule: tuple[ScheduleRecord, ...] = ()
+    least: float = LEAST
+
+    @property
+    def threshold(self) -> float:
+        return self.nothing + self.least * (self.best - self.nothing)
 
     @property
     def share(self) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from protocols.bulk.contract import GroupedBy, PretrainsOnNormal, SuperTiles
 from protocols.bulk.toy import inputs_of, toy_normal, toy_slides
 from protocols.bulk.views import SlideTrainingView
-from protocols.contract import RowArray, Settings
+from protocols.contract import RowArray, ScheduleRecord, Settings
 from protocols.learning import USUAL, Learned, Plant, mean_r
 from protocols.task import Fitted
 
@@ -23,7 +23,7 @@ def learned(model_class: type[Any], settings: Settings, plant: Plant = USUAL) ->
     train = _widened(plant, toy_slides(units, seed=0, settings=settings))
     test = _widened(plant, toy_slides(max(units // 2, 4), seed=1, settings=settings))
     model: Any = model_class()
-    before = ()
+    before: tuple[ScheduleRecord, ...] = ()
     if isinstance(model, PretrainsOnNormal):
         first: Any = model_class()
         model.start_from(first.pretrain(_widened(plant, toy_normal(max(units // 3, 2), settings=settings))))

@@ -17,6 +17,8 @@ from protocols.task import Fitted
 
 PATIENTS = 240
 NOTHING = 0.5
+LEAST = 0.5
+"""Half of the way: so few patients, whose follow-up is mostly chance, do not show a large network the rest."""
 FEWEST = 24
 
 
@@ -36,6 +38,7 @@ def learned(model_class: type[Any], settings: Settings, plant: Plant = USUAL) ->
         nothing=NOTHING,
         best=_c(test, best),
         schedule=Fitted.of(model, 0).schedule,
+        least=LEAST,
     )
 
 

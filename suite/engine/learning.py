@@ -17,9 +17,6 @@ from protocols.errors import UserError
 from protocols.learning import USUAL, Learned, Plant
 from protocols.registry import load_task
 
-LEAST_SHARE = 0.75
-"""Of the way from an answer without insight to the planted truth itself: a model that learns goes nearly all of it."""
-
 
 @dataclass
 class Watched:
@@ -130,21 +127,29 @@ def gate(model_class: type[Any], settings: Settings, plant: Plant = USUAL) -> Ga
 
 
 def _problem(found: Learned, seen: Watched) -> str:
-    if not math.isfinite(found.share) or found.share < LEAST_SHARE:
-        return f"recovers {found.share:.2f} of the signal, and {LEAST_SHARE:g} is the least"
+    problems = []
+    if not math.isfinite(found.share) or found.share < found.least:
+        problems.append(f"recovers {found.share:.2f} of the signal, and {found.least:g} is the least")
     if seen.still:
-        return f"{len(seen.still)} of {seen.tensors} tensors never moved"
-    return ""
+        problems.append(f"{len(seen.still)} of {seen.tensors} tensors never moved")
+    return "; ".join(problems)
 
 
-def trained_models(task: str | None = None) -> list[str]:
-    """Built-in models (no controls) by their cards."""
+def models_of_their_own(task: str | None = None) -> dict[str, tuple[str, ...]]:
+    """Built-in models (no controls) by their cards: of several whose classes differ by the card alone, the first, and
+    the others that it stands for. Which encoder a card names makes no difference to made-up features."""
     from pathlib import Path
 
     from baselines.registry import built_in, load_model_class
+    from suite.engine.checking import one_code
 
-    cards = [load_model_class(name, {}, Path()).card for name in built_in()]
-    return [card.name for card in cards if card.kind == "model" and task in (None, card.task)]
+    found: dict[tuple[object, ...], list[str]] = {}
+    for name in built_in():
+        model_class = load_model_class(name, {}, Path())
+        card: Card = model_class.card
+        if card.kind == "model" and task in (None, card.task):
+            found.setdefault(one_code(model_class), []).append(name)
+    return {first: tuple(others) for first, *others in found.values()}
 
 
 def _parameters(optimiser: Any) -> Iterator[Any]:

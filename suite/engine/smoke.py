@@ -65,10 +65,9 @@ def smoke(name: str, steps: int = 2, profile: str = "full", threads: int = 2) ->
         problem = "a loss is not finite"
     if not problem and found.updates > steps:
         problem = f"{found.updates} updates, and {steps} are the most"
-    ends = (losses[0], losses[-1]) if losses else (None, None)
-    return Smoke(
-        name, card.task, found.parameters, found.updates, *ends, time.monotonic() - started, peak_memory_mib(), problem
-    )
+    first, last = (losses[0], losses[-1]) if losses else (None, None)
+    seconds = time.monotonic() - started
+    return Smoke(name, card.task, found.parameters, found.updates, first, last, seconds, peak_memory_mib(), problem)
 
 
 def smoke_encoder(name: str, profile: str = "full", threads: int = 2) -> Smoke:
@@ -94,5 +93,6 @@ def smoke_encoder(name: str, profile: str = "full", threads: int = 2) -> Smoke:
 
 
 if __name__ == "__main__":
-    kind, named, *told = sys.argv[1:]
-    print(json.dumps(asdict(smoke_encoder(named) if kind == ENCODER else smoke(named, *(int(one) for one in told)))))
+    kind, named = sys.argv[1:3]
+    steps = int(sys.argv[3]) if len(sys.argv) > 3 else 2
+    print(json.dumps(asdict(smoke_encoder(named) if kind == ENCODER else smoke(named, steps))))

@@ -11,12 +11,14 @@ from suite.engine.smoke import Smoke
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "learning.md"
 
 
-def write_table(found: Sequence[Gate], expected: Mapping[str, str], least: float, page: Path = PAGE) -> None:
+def write_table(
+    found: Sequence[Gate], expected: Mapping[str, str], alike: Mapping[str, Sequence[str]], page: Path = PAGE
+) -> None:
     """What each model makes of the planted signal; those that no optimiser moves are told in one line."""
     trained = [one for one in found if one.updates]
     rows = [
         (
-            f"`{one.model}`", one.task, str(one.updates), *_numbers(one, least), _verdict(one, expected),
+            f"`{one.model}`", one.task, str(one.updates), *_numbers(one), _verdict(one, expected),
         )
         for one in trained
     ]  # fmt: skip
@@ -29,6 +31,12 @@ def write_table(found: Sequence[Gate], expected: Mapping[str, str], least: float
         *(f"- {task}: {measure}." for task, measure in signals),
         "",
         f"Without an optimiser (closed forms, trees; share): {', '.join(closed)}.",
+        "",
+        *(
+            f"- `{first}` stands for {', '.join(f'`{one}`' for one in others)}: one class, another card."
+            for first, others in alike.items()
+            if others
+        ),
     ]
     _between("gate", text, page)
 
@@ -47,13 +55,12 @@ def write_smoke(found: Iterable[Smoke], page: Path = PAGE) -> None:
     _between("full", _table(titles, rows), page)
 
 
-def _numbers(one: Gate, least: float) -> tuple[str, str, str, str]:
+def _numbers(one: Gate) -> tuple[str, str, str, str]:
     """Recovered, threshold, best, share."""
     found = one.learned
     if found is None:
         return ("–",) * 4
-    threshold = found.nothing + least * (found.best - found.nothing)
-    return f"{found.recovered:.3f}", f"{threshold:.3f}", f"{found.best:.3f}", f"{found.share:.2f}"
+    return f"{found.recovered:.3f}", f"{found.threshold:.3f}", f"{found.best:.3f}", f"{found.share:.2f}"
 
 
 def _verdict(one: Gate, expected: Mapping[str, str]) -> str:

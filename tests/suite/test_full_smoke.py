@@ -13,11 +13,11 @@ import sys
 import pytest
 
 from baselines.encoders.entries import known_encoders
-from suite.engine.learning import trained_models
+from suite.engine.learning import models_of_their_own
 from suite.engine.smoke import ENCODER, Smoke, smoke
 from tests.suite.learning_table import write_smoke
 
-CASES = [*(("model", name) for name in trained_models()), *((ENCODER, name) for name in known_encoders({}))]
+CASES = [*(("model", name) for name in models_of_their_own()), *((ENCODER, name) for name in known_encoders({}))]
 FOUND: list[Smoke] = []
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from past_model.timm_import import import_timm
 from protocols.files import sha256_of
 from tests.parity.formula import fill_by_formula
 from tests.parity.vectors import read
@@ -77,6 +79,7 @@ def ctranspath(system: str = "ctranspath") -> State:
 
 def resnet50() -> State:
     """torchvision's names, which timm's hub file keeps; one block a stage, planes an eighth as wide."""
+    import_timm()  # mends a torchvision that was built for another torch
     from torchvision.models import resnet50 as published
 
     with torch.device("meta"):
@@ -96,12 +99,21 @@ def resnet50() -> State:
 
 def densenet121() -> State:
     """torchvision's own class at the small size; its published file writes ``norm.1`` for ``norm1``."""
+    import_timm()
     from torchvision.models import DenseNet
 
     with torch.device("meta"):
         small = DenseNet(growth_rate=8, block_config=(2, 2, 2, 2), num_init_features=16, num_classes=5)
         shapes = {key: tuple(value.shape) for key, value in small.state_dict().items() if value.ndim}
     return _filled({re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)\.", r"\1.\2.", k): v for k, v in shapes.items()})
+
+
+def efficientnet_lite0() -> State:
+    """The published file itself: one size in every profile, and a package carries it."""
+    entry = read("encoder_efficientnet_lite0").content["weights"]
+    file = distribution(entry["package"]).locate_file(entry["file"])
+    state: State = torch.load(str(file), map_location="cpu", weights_only=True)
+    return state
 
 
 def past(image: Callable[[], State] = uni, seed: float = 1.0) -> State:
@@ -156,6 +168,7 @@ PUBLISHED: dict[str, tuple[str, Callable[[], State], Callable[[State], Any]]] = 
     "resnet50": ("model.safetensors", resnet50, bare),
     "resnet50_layer3": ("model.safetensors", resnet50, bare),
     "densenet121": ("densenet121-a639ec97.pth", densenet121, bare),
+    "efficientnet_lite0": ("efficientnet-lite0-57934424.pth", efficientnet_lite0, bare),
     "hex_head": ("checkpoint.pth", hex_head, bare),
     "past": ("checkpoint-context300.pth", past, with_command_line),
     "past_faithful": ("checkpoint-context300.pth", lambda: past(seed=0.9), with_command_line),

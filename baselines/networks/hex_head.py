@@ -14,6 +14,7 @@ from baselines.training.feature_smoothing import FeatureDistributionSmoothing
 from baselines.training.robust_loss import AdaptiveRobustLoss
 from baselines.training.torch_run import torch_run
 from protocols.contract import FloatArray, Settings
+from protocols.errors import UserError
 
 if TYPE_CHECKING:
     from baselines.networks.hex_recipe import HexRecipe
@@ -40,22 +41,29 @@ class HexNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class FittedHead:
-    """A trained head with the scaling of its inputs and outputs."""
+    """A trained head, the updates that it took, and the scaling of its inputs and outputs."""
 
     network: HexNetwork
+    steps: int
     x_mean: FloatArray
     x_scale: FloatArray
     y_mean: FloatArray
     y_scale: FloatArray
 
 
-def train_head(x: FloatArray, y: FloatArray, recipe: HexRecipe, settings: Settings, seed: int) -> FittedHead:
+def train_head(
+    x: FloatArray, y: FloatArray, recipe: HexRecipe, settings: Settings, seed: int, start: HexNetwork | None = None
+) -> FittedHead:
     """Fit on features ``(n, d)`` and targets ``(n, genes)`` with NaN holes.
 
     Features are standardised, targets scaled to unit variance per gene for the loss and to [0, 1] for the smoothing's
-    bins. A gene never measured predicts 0.
+    bins. A gene never measured predicts 0. With ``start`` the hidden layers begin as that head's, which read features
+    as they are: then these are not standardised.
     """
     x_mean, x_scale = standardisation(x.astype(np.float64))
+    if start is not None:
+        refuse_other_features(start, x.shape[1])
+        x_mean, x_scale = np.zeros_like(x_mean), np.ones_like(x_scale)
     seen = np.isfinite(y)
     count = np.maximum(seen.sum(axis=0), 1)
     filled = np.where(seen, y, 0.0).astype(np.float64)
@@ -70,6 +78,8 @@ def train_head(x: FloatArray, y: FloatArray, recipe: HexRecipe, settings: Settin
         network = HexNetwork(x.shape[1], recipe.hidden, y.shape[1], recipe.dropout).to(device)
         with torch.no_grad():
             network.output.bias.zero_()
+            if start is not None:
+                network.body.load_state_dict(start.body.state_dict())
         tensors = [
             torch.from_numpy(array).to(device)
             for array in (
@@ -79,9 +89,25 @@ def train_head(x: FloatArray, y: FloatArray, recipe: HexRecipe, settings: Settin
                 seen,
             )
         ]
-        _run(network, tensors, recipe, seed, settings.most_steps)
-    as_float = [array.astype(np.float32) for array in (x_mean, x_scale, y_mean, np.where(spread > 1e-6, spread, 0.0))]
-    return FittedHead(network.cpu().eval(), *as_float)
+        steps = _run(network, tensors, recipe, seed, planned_steps(recipe, len(x), settings))
+    y_spread = np.where(spread > 1e-6, spread, 0.0)
+    scaling = (array.astype(np.float32) for array in (x_mean, x_scale, y_mean, y_spread))
+    return FittedHead(network.cpu().eval(), steps, *scaling)
+
+
+def refuse_other_features(start: HexNetwork, given: int) -> None:
+    expected = start.body[0].in_features
+    if expected != given:
+        raise UserError(
+            f"the head reads {expected} features, the embedding has {given}", where="weights.hex_head",
+            expected="a head for this encoder", remedy="the released head fits profile: full and MUSK (1,024 features)",
+        )  # fmt: skip
+
+
+def planned_steps(recipe: HexRecipe, rows: int, settings: Settings) -> int:
+    """Updates after which a training on ``rows`` ends."""
+    steps = recipe.epochs * recipe.steps_of_epoch(rows)
+    return settings.at_most(steps if recipe.max_steps is None else min(steps, recipe.max_steps))
 
 
 def apply_head(head: FittedHead, x: FloatArray, settings: Settings) -> FloatArray:
@@ -92,7 +118,8 @@ def apply_head(head: FittedHead, x: FloatArray, settings: Settings) -> FloatArra
     return scaled * head.y_scale + head.y_mean
 
 
-def _run(network: HexNetwork, tensors: list[Tensor], recipe: HexRecipe, seed: int, most_steps: int) -> None:
+def _run(network: HexNetwork, tensors: list[Tensor], recipe: HexRecipe, seed: int, most: int) -> int:
+    """Train in place for ``most`` updates; how many were taken."""
     x, y, unit, measured = tensors
     loss = AdaptiveRobustLoss(y.shape[1]).to(x.device)
     smoother = FeatureDistributionSmoothing(
@@ -106,8 +133,7 @@ def _run(network: HexNetwork, tensors: list[Tensor], recipe: HexRecipe, seed: in
     )
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, recipe.decay)
     order = torch.Generator().manual_seed(seed)
-    left = recipe.max_steps if recipe.max_steps is not None else recipe.epochs * len(x)
-    left = min(left, most_steps) if most_steps else left
+    left = most
     network.train()
     for epoch in range(recipe.epochs):
         smoothing = recipe.smoothing_from <= epoch < recipe.smoothing_until
@@ -120,9 +146,10 @@ def _run(network: HexNetwork, tensors: list[Tensor], recipe: HexRecipe, seed: in
             optimiser.step()
         schedule.step()
         if left <= 0:
-            return
+            break
         if epoch < recipe.smoothing_until:
             _update(smoother, network, x, unit, measured)
+    return most - left
 
 
 @torch.no_grad()

@@ -48,17 +48,25 @@ def log_partition(
 
 @cache
 def _partition_table() -> Tensor:
-    return torch.from_numpy(log_partition(np.linspace(*_SHAPE_RANGE, _KNOTS))).float()
+    """Between each two knots: the value at the left one, the rise, and how far the slopes at both ends are from it;
+    float32 ``(4, knots - 1)``. Differences are taken in float64: in float32 they would cost the gradient a digit."""
+    from scipy.interpolate import CubicSpline
+
+    shapes = np.linspace(*_SHAPE_RANGE, _KNOTS)
+    spline = CubicSpline(shapes, log_partition(shapes))
+    value, slope = spline(shapes), spline(shapes, 1) * (shapes[1] - shapes[0])
+    rise = np.diff(value)
+    return torch.from_numpy(np.stack([value[:-1], rise, slope[:-1] - rise, slope[1:] - rise])).float()
 
 
 def interpolated_log_partition(shape: Tensor) -> Tensor:
-    """:func:`log_partition` by linear interpolation in a table (error below 1e-5), with a gradient."""
+    """:func:`log_partition` by a cubic spline in a table (error below 1e-6), with a gradient that is smooth, too."""
     low, high = _SHAPE_RANGE
-    table = _partition_table().to(shape.device)
     position = (shape - low) / (high - low) * (_KNOTS - 1)
     left = position.detach().floor().long().clamp(0, _KNOTS - 2)
-    fraction = position - left
-    return table[left] * (1 - fraction) + table[left + 1] * fraction
+    value, rise, at_left, at_right = _partition_table().to(shape.device)[:, left]
+    t = position - left
+    return cast(Tensor, value + t * rise + t * (1 - t) * ((1 - t) * at_left - t * at_right))
 
 
 class AdaptiveRobustLoss(nn.Module):

@@ -7,15 +7,18 @@ import math
 import pytest
 import torch
 
-from baselines.training.feature_smoothing import FeatureDistributionSmoothing, gaussian_kernel
+from baselines.training.feature_smoothing import FeatureDistributionSmoothing, smoothing_kernel
 
 YES = torch.ones
 
 
-def test_kernel_is_normalised_and_symmetric() -> None:
-    kernel = gaussian_kernel(3, 1.0)
-    side = math.exp(-0.5) / (1 + 2 * math.exp(-0.5))
-    torch.testing.assert_close(kernel, torch.tensor([side, 1 - 2 * side, side]))
+def test_kernel_is_a_filtered_impulse_whose_tails_come_back() -> None:
+    """Size 3, SD 1, reflected at the ends: the 1 in the middle is seen again at a distance of 3 from itself."""
+    w = [math.exp(-0.5 * k * k) for k in range(5)]  # the filter ends at four SD
+    total = w[0] + 2 * sum(w[1:])
+    side, middle = (w[1] + w[2] + w[4]) / total, (w[0] + 2 * w[3]) / total
+    expected = torch.tensor([side, middle, side]) / (2 * side + middle)
+    torch.testing.assert_close(smoothing_kernel(3, 1.0), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_two_bins_by_hand() -> None:
@@ -24,7 +27,7 @@ def test_two_bins_by_hand() -> None:
     features = torch.tensor([[0.0], [2.0], [10.0], [14.0]])
     unit = torch.tensor([[0.1], [0.2], [0.9], [1.0]])
     fds.update(features, unit, torch.ones(4, 1, dtype=torch.bool))
-    side = float(gaussian_kernel(3, 1.0)[0])
+    side = float(smoothing_kernel(3, 1.0)[0])
     centre = 1 - 2 * side
     # reflected border: the neighbour on both sides of a bin of two is the other one
     mean0, mean1 = centre * 1 + 2 * side * 12, centre * 12 + 2 * side * 1
@@ -51,7 +54,18 @@ def test_plain_features_before_the_first_update_and_genes_apart() -> None:
     assert fds._seen.tolist() == [[True, False, False, False], [False] * 4]
 
 
-def test_unseen_bins_do_not_pull_the_seen_one() -> None:
-    fds = FeatureDistributionSmoothing(genes=1, width=1, bins=10, kernel=5)
-    fds.update(torch.tensor([[4.0], [6.0]]), torch.tensor([[0.5], [0.5]]), torch.ones(2, 1, dtype=torch.bool))
-    assert float(fds.smooth(torch.tensor([[4.5]]), torch.tensor([[0.5]]))) == pytest.approx(4.5)
+def test_a_bin_never_seen_takes_the_mean_of_its_neighbours_as_they_stand() -> None:
+    """Bins 1 and 3 of four hold 0 (two values each, 2 apart) and 8: bin 0 copies bin 1, bin 2 lies between."""
+    fds = FeatureDistributionSmoothing(genes=1, width=1, bins=4, kernel=1)
+    features, unit = torch.tensor([[-1.0], [1.0], [7.0], [9.0]]), torch.tensor([[0.3], [0.3], [0.8], [0.8]])
+    fds.update(features, unit, torch.ones(4, 1, dtype=torch.bool))
+    # bin 0 is filled first, when bin 1 is known
+    assert fds._mean[0, :, 0].tolist() == pytest.approx([0, 0, 4, 8], abs=1e-5)
+    assert fds._variance[0, :, 0].tolist() == pytest.approx([2, 2, 2, 2], rel=1e-5)
+
+
+def test_a_bin_with_one_value_leaves_features_alone() -> None:
+    fds = FeatureDistributionSmoothing(genes=1, width=1, bins=2, kernel=3)
+    features, unit = torch.tensor([[4.0], [6.0], [9.0]]), torch.tensor([[0.1], [0.1], [0.9]])
+    fds.update(features, unit, torch.ones(3, 1, dtype=torch.bool))
+    assert float(fds.smooth(torch.tensor([[4.5]]), torch.tensor([[0.9]]))) == pytest.approx(4.5)

@@ -42,5 +42,5 @@ def _each(images: NDArray[np.uint8], height: int, width: int, filter: Filter) ->
     kind = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[filter]
     out = np.empty((len(images), height, width, 3), dtype=np.uint8)
     for i, image in enumerate(images):
-        out[i] = Image.fromarray(np.ascontiguousarray(image)).resize((width, height), kind)
+        out[i] = np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((width, height), kind))
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import re
 from collections.abc import Iterator
@@ -89,8 +90,11 @@ def test_other_commands_name_what_exists(command: Said) -> None:
     if name == "tox":
         assert f"[testenv:{given[given.index('-e') + 1]}]" in (ROOT / "tox.ini").read_text()
     elif name == "python":
-        assert given[0] == "-c"
-        check_imports(given[1])
+        if given[0] == "-m":
+            assert importlib.util.find_spec(given[1]), command
+        else:
+            assert given[0] == "-c"
+            check_imports(given[1])
     elif name == "cp":
         assert (ROOT / given[0]).is_file()
         assert given[1] == "params.yaml"

@@ -41,15 +41,14 @@ class HexNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class FittedHead:
-    """A trained head with the scaling of its inputs and outputs."""
+    """A trained head, the updates that it took, and the scaling of its inputs and outputs."""
 
     network: HexNetwork
+    steps: int
     x_mean: FloatArray
     x_scale: FloatArray
     y_mean: FloatArray
     y_scale: FloatArray
-    steps: int
-    """Updates taken."""
 
 
 def train_head(
@@ -91,8 +90,9 @@ def train_head(
             )
         ]
         steps = _run(network, tensors, recipe, seed, planned_steps(recipe, len(x), settings))
-    as_float = [array.astype(np.float32) for array in (x_mean, x_scale, y_mean, np.where(spread > 1e-6, spread, 0.0))]
-    return FittedHead(network.cpu().eval(), *as_float, steps)
+    y_spread = np.where(spread > 1e-6, spread, 0.0)
+    scaling = (array.astype(np.float32) for array in (x_mean, x_scale, y_mean, y_spread))
+    return FittedHead(network.cpu().eval(), steps, *scaling)
 
 
 def refuse_other_features(start: HexNetwork, given: int) -> None:

@@ -66,7 +66,7 @@ def interpolated_log_partition(shape: Tensor) -> Tensor:
     left = position.detach().floor().long().clamp(0, _KNOTS - 2)
     value, rise, at_left, at_right = _partition_table().to(shape.device)[:, left]
     t = position - left
-    return value + t * rise + t * (1 - t) * ((1 - t) * at_left - t * at_right)
+    return cast(Tensor, value + t * rise + t * (1 - t) * ((1 - t) * at_left - t * at_right))
 
 
 class AdaptiveRobustLoss(nn.Module):

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.encoders.entries import weights_of
 from protocols.bulk.super_tiles import KMEANS_SEED, group_means
 from protocols.contract import CropArray, FloatArray, RowArray, Settings, WeightsRecord
 from protocols.errors import UserError, look_up
@@ -46,7 +47,7 @@ class Recipe:
 
     def attributes(self, slide: Path) -> Attributes:
         """What is known before the slide is opened."""
-        entry = self.settings.weights.get(self.encoder, {})
+        entry = weights_of(self.encoder, self.settings) or {}
         known: Attributes = {
             "slide": slide.name,
             "slide_bytes": slide.stat().st_size,

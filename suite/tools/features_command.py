@@ -37,11 +37,12 @@ def features(
 
     Profile, seed, device and weights are those of params.yaml, where there is one. Files that are there are kept.
     """
+    from baselines.encoders.entries import weights_of
     from protocols.settings import TileSettings
     from suite.tools.feature_files import write_features
 
     settings = _settings(encoder)
-    if encoder not in settings.weights:
+    if weights_of(encoder, settings) is None:
         typer.echo(f"{encoder}: random weights (profile {settings.profile}); params.yaml names real ones under weights")
     tile = TileSettings(um=tile_um, pixels=pixels, max_tiles=max_tiles, tissue=tissue)
     files = write_features(

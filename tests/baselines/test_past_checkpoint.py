@@ -30,6 +30,11 @@ CROPS: CropArray = np.random.default_rng(0).integers(0, 256, (6, 90, 90, 3), dty
 class Crops:
     """A source of :data:`CROPS`."""
 
+    pixels = CROPS.shape[1]
+
+    def read(self, rows: RowArray) -> CropArray:
+        return CROPS[rows]
+
     def batches(self, rows: RowArray, size: int) -> Iterator[tuple[RowArray, CropArray]]:
         for start in range(0, len(rows), size):
             yield np.arange(start, min(start + size, len(rows))), CROPS[rows[start : start + size]]

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "parity.md"
 
 
-def tested() -> set[str]:
+def read_by_tests() -> set[str]:
     """Names of vectors whose file some parity test reads: in full, or by the part of an f-string that is fixed."""
     text = "\n".join(
         path.read_text(encoding="utf-8") for path in HERE.glob("test_*.py") if path.name != "test_table.py"
@@ -23,18 +23,18 @@ def tested() -> set[str]:
 
 
 def test_every_file_of_vectors_is_read_by_a_test() -> None:
-    assert tested() == {path.stem for path in FOLDER.glob("*.json")}
+    assert read_by_tests() == {path.stem for path in FOLDER.glob("*.json")}
 
 
 def test_the_page_lists_what_is_tested_and_nothing_else() -> None:
     listed = systems_listed(PAGE.read_text(encoding="utf-8"))
     assert len(listed) == len(set(listed))
-    assert set(listed) == tested()
+    assert set(listed) == read_by_tests()
 
 
 def test_the_page_names_each_system_as_its_file_does() -> None:
     lines = PAGE.read_text(encoding="utf-8").splitlines()
-    for name in tested():
+    for name in read_by_tests():
         assert any(line.startswith(f"| {read(name).system} | `{name}` |") for line in lines), name
 
 

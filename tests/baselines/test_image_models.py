@@ -63,8 +63,9 @@ def of(name: str) -> Any:
     return model
 
 
-def score(name: str, train: ToyPatches = TRAIN) -> float:
-    model = model_class(name)()
+def score(name: str, train: ToyPatches = TRAIN, **changes: Any) -> float:
+    """PSNR on the test patches; ``changes``: class attributes in place of the model's own."""
+    model = type("Changed", (model_class(name),), changes)()
     model.fit(train)
     return psnr(model.predict(TEST, np.arange(len(TEST))), TEST.truth)
 
@@ -210,8 +211,11 @@ def test_trained_models_beat_the_controls(name: str) -> None:
 
 @pytest.mark.slow
 def test_misregistration_costs_and_registration_is_tolerated() -> None:
-    """Pairs shifted by up to 4 px, asked about pairs that are not: both lose, R not much more than its absence."""
+    """Pairs shifted by up to 4 px, asked about pairs that are not: both lose, R not much more than its absence.
+
+    Without RegGAN's own misalignment of training pairs, which costs the straight ones a part of it already.
+    """
     jittered = toy(40, jitter=4)
-    straight, shifted = score("reggan_nc"), score("reggan_nc", jittered)
+    straight, shifted = (score("reggan_nc", pairs, noise_level=0.0) for pairs in (TRAIN, jittered))
     assert shifted < straight - 1
-    assert score("reggan", jittered) > shifted - 5
+    assert score("reggan", jittered, noise_level=0.0) > shifted - 5

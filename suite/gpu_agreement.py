@@ -18,8 +18,9 @@ from protocols.contract import Settings
 from protocols.registry import load_task
 
 EXACT, FLOAT32, BFLOAT16 = "no network", "float32", "bfloat16"
-TOLERANCE = {EXACT: 0.0, FLOAT32: 1e-4, BFLOAT16: 2e-2}
-"""Largest difference over the largest absolute answer (of images: over 255), by the precision of the forward pass."""
+TOLERANCE = {EXACT: 0.0, FLOAT32: 1e-4, BFLOAT16: 5e-2}
+"""Largest difference over the largest absolute answer, by the precision of the forward pass. bfloat16 keeps 8 bits: a
+value is off by up to 4e-3, what is computed of many by more; with a CPU's bfloat16 it was up to 3e-2 (PAST's ridge)."""
 STEPS = 2
 ANSWERS = 1
 """The contract test of every task that fits and predicts; the one before it reads the card."""

@@ -153,7 +153,7 @@ class FineTuned:
     def predict(self, data: Inputs) -> FloatArray:
         network = cast(Regressor, self._fitted)
         out = np.empty((len(data), len(network.genes)), dtype=np.float32)
-        with torch_run(self.settings) as device, torch.inference_mode():
+        with torch_run(data.settings) as device, torch.inference_mode():
             network.to(device).eval()
             for rows, crops in data.crop_batches(256):
                 x = to_input(

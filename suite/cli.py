@@ -87,7 +87,10 @@ def new_model(
 
 
 @app.command()
-def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, or file.py:Class")]) -> None:
+def check(
+    model: Annotated[str, typer.Argument(help="a listed or built-in name, or file.py:Class")],
+    learning: Annotated[bool, typer.Option(help="train it on a planted signal, too, by its mini schedule")] = False,
+) -> None:
     """Run the contract tests on a model and say plainly what fails."""
     from suite.config import PARAMS_FILE, read_config
     from suite.engine.conformance import check as contract_checks
@@ -99,7 +102,14 @@ def check(model: Annotated[str, typer.Argument(help="a listed or built-in name, 
         if result.problem:
             typer.echo(f"    {result.problem}")
     typer.echo(f"{model}: {f'{failed} contract tests fail' if failed else 'conforms'}")
-    if failed:
+    learns = True
+    if learning:
+        from suite.engine.learning import gate_of, told
+
+        found = gate_of(model, read_config() if PARAMS_FILE.exists() else None)
+        learns = not found.problem
+        typer.echo(f"{'✓' if learns else '✗'} {told(found)}")
+    if failed or not learns:
         raise typer.Exit(1)
 
 

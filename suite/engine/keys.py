@@ -126,7 +126,7 @@ def of_fit(run: Run, protocol: Protocol, entry: ModelEntry, request: CohortReque
 
 
 CHECKED_STEPS = 12
-"""Updates of a training of images in the stage of contract tests."""
+"""Updates of a training in the stage of contract tests."""
 
 
 def contract_settings(run: Run, entry: ModelEntry) -> Settings:

@@ -10,12 +10,14 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from protocols.contract import Card, Settings
 from protocols.errors import UserError
 from protocols.learning import USUAL, Learned, Plant
 from protocols.registry import load_task
+from suite.config import Config
 
 
 @dataclass
@@ -126,6 +128,25 @@ def gate(model_class: type[Any], settings: Settings, plant: Plant = USUAL) -> Ga
     )  # fmt: skip
 
 
+def gate_of(name: str, config: Config | None) -> Gate:
+    """The gate of a listed or built-in model, or of ``file.py:Class``."""
+    from baselines.registry import UNNAMED, load_model_class
+
+    adapters = dict(config.adapters) if config else {}
+    if ":" in name or "@" in name:
+        adapters[UNNAMED], name = name, UNNAMED
+    return gate(load_model_class(name, adapters, Path.cwd()), Settings(encoders=config.encoders if config else {}))
+
+
+def told(found: Gate) -> str:
+    """A gate in one line."""
+    if found.learned is None:
+        return f"learning: {found.problem}"
+    one = found.learned
+    numbers = f"{one.measure}: {one.recovered:.3f}, at least {one.threshold:.3f}, at best {one.best:.3f}"
+    return f"learning ({one.signal}): {numbers}, {found.updates} updates" + f"; {found.problem}" * bool(found.problem)
+
+
 def _problem(found: Learned, seen: Watched) -> str:
     problems = []
     if not math.isfinite(found.share) or found.share < found.least:
@@ -138,8 +159,6 @@ def _problem(found: Learned, seen: Watched) -> str:
 def models_of_their_own(task: str | None = None) -> dict[str, tuple[str, ...]]:
     """Built-in models (no controls) by their cards: of several whose classes differ by the card alone, the first, and
     the others that it stands for. Which encoder a card names makes no difference to made-up features."""
-    from pathlib import Path
-
     from baselines.registry import built_in, load_model_class
     from suite.engine.checking import one_code
 

@@ -24,6 +24,7 @@ def write_table(
     ]  # fmt: skip
     titles = ("model", "task", "updates", "recovered", "threshold", "best", "share", "verdict")
     closed = [f"`{one.model}`: {one.learned.share:.2f}" for one in found if not one.updates and one.learned]
+    missing = sorted(set(alike) - {one.model for one in found})
     signals = dict.fromkeys((one.task, one.learned.measure) for one in found if one.learned)
     text = [
         *_table(titles, rows),
@@ -37,11 +38,12 @@ def write_table(
             for first, others in alike.items()
             if others
         ),
+        *(["", f"Not measured in this run: {', '.join(f'`{one}`' for one in missing)}."] if missing else []),
     ]
     _between("gate", text, page)
 
 
-def write_smoke(found: Iterable[Smoke], page: Path = PAGE) -> None:
+def write_smoke(found: Sequence[Smoke], names: Iterable[str], page: Path = PAGE) -> None:
     """Time and peak memory of a step or two at published sizes."""
     titles = ("model or encoder", "task", "parameters", "updates", "loss, first to last", "seconds", "peak MiB", "")
     rows = [
@@ -52,7 +54,9 @@ def write_smoke(found: Iterable[Smoke], page: Path = PAGE) -> None:
         )
         for one in found
     ]  # fmt: skip
-    _between("full", _table(titles, rows), page)
+    missing = sorted(set(names) - {one.name for one in found})
+    said = ["", f"Not measured in this run: {', '.join(f'`{one}`' for one in missing)}."] if missing else []
+    _between("full", [*_table(titles, rows), *said], page)
 
 
 def _numbers(one: Gate) -> tuple[str, str, str, str]:

@@ -25,7 +25,7 @@ ANSWER = "answer.npy"
 
 
 def fitted(name: str, workspace: Path | None) -> np.ndarray:
-    """The answers, after each of two folds, of a model that trains in pieces: checkpoints every 4 steps, PAST's after each of 4 epochs."""
+    """The answers after each of two folds; checkpoints every 4 steps, of PAST after each of its 4 epochs."""
     data = replace(toy_training(n=72, genes=6, settings=Settings(threads=1)), workspace=workspace)
     model: Any = load_model_class(name, {}, Path())()
     model.pretrain(data)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from protocols.images.source import FieldOfView
 
 KNOWN_TRUTH: dict[str, Any] = {"known_truth": True}
 """``Field(json_schema_extra=KNOWN_TRUTH)`` of what only a phantom's entry can say: the engine leaves it out of all that
@@ -67,11 +69,6 @@ class CohortEntry(Strict):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None
-
-
-FieldOfView = Literal["whole", "native"]
-"""What a frozen encoder sees of a crop or tile: all of it, one field of view for every encoder; or the middle of it at
-the resolution that the encoder was pre-trained at (all of it, where that is mixed or unstated)."""
 
 
 class TileSettings(Strict):

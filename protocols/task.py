@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from protocols.contract import Card, HasSchedule, HasWeights, RowArray, ScheduleRecord, Settings, WeightsRecord
 from protocols.declared import Answered
 from protocols.errors import UserError
+from protocols.images.source import FieldOfView
 from protocols.metrics.patient_values import PatientValues
 from protocols.protocol import Board, Protocol
 from protocols.records import Interval
-from protocols.settings import CohortEntry, FieldOfView, TaskSettings
+from protocols.settings import CohortEntry, TaskSettings
 from protocols.splits import Split
 
 if TYPE_CHECKING:

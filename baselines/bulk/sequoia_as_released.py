@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from baselines.bulk.parts.models import ONE_TILE, OVERHANG, Sequoia, sequoia_card
+from protocols.bulk.contract import WindowRule
 from protocols.contract import Card
-from protocols.spatial.windows import WindowRule
 
 
 class SequoiaAsReleased(Sequoia):

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from baselines.bulk.parts.answer import gene_columns
 from baselines.bulk.parts.models import ONE_TILE, OVERHANG, SEQUOIA_RELEASE, UNI
 from baselines.bulk.parts.released_folds import PARTS, fold_parts, load_released, named_folds, others
-from protocols.bulk.contract import SlideInputs, SlideTraining
+from protocols.bulk.contract import SlideInputs, SlideTraining, WindowRule
 from protocols.contract import Card, FloatArray, Settings, WeightsRecord
 from protocols.errors import UserError
 from protocols.seeds import derive_seed
-from protocols.spatial.windows import WindowRule
 
 if TYPE_CHECKING:
     from baselines.networks.sequoia_networks import SequoiaNetwork

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from baselines.bulk.parts.models import ONE_TILE, OVERHANG, sequoia_card
 from baselines.bulk.sequoia_vis import SequoiaViS
+from protocols.bulk.contract import WindowRule
 from protocols.contract import Card, FloatArray
-from protocols.spatial.windows import WindowRule
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,8 +21,7 @@ from past_model.resizing import Filter, Framing, resized
 from protocols.contract import CropArray, RowArray, Settings, WeightsRecord
 from protocols.errors import UserError
 from protocols.files import written_whole
-from protocols.images.source import CropSource
-from protocols.settings import FieldOfView
+from protocols.images.source import CropSource, FieldOfView
 
 BATCH = 128
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.contract import Card, FloatArray, RowArray, Settings, TextArray
-from protocols.spatial.windows import WindowRule
+from protocols.spatial.windows import WindowRule as WindowRule  # models name it from here
 
 GroupedBy = Literal["features", "coordinates"]
 """What k-means groups tiles by: SEQUOIA their features, HE2RNA their places on the slide."""

@@ -16,6 +16,9 @@ from protocols.task import Fitted
 
 PATIENTS = 120
 
+SMOKE = Plant(units=12)
+"""What a step or two at published sizes is tried on: slides."""
+
 
 def learned(model_class: type[Any], settings: Settings, plant: Plant = USUAL) -> Learned:
     """Fit on made-up patients (and before, where the card says so, on normal tissue), ask about new ones."""

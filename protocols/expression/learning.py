@@ -13,6 +13,9 @@ from protocols.task import Fitted
 
 CELLS, PIXELS = 1200, 64
 
+SMOKE = Plant(units=8)
+"""What a step or two at published sizes is tried on: crops."""
+
 
 def learned(model_class: type[Any], settings: Settings, plant: Plant = USUAL) -> Learned:
     """Fit on made-up cells, ask about new ones."""

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from protocols.settings import CohortEntry, FieldOfView, Strict, TaskSettings
+from protocols.images.source import FieldOfView
+from protocols.settings import CohortEntry, Strict, TaskSettings
 
 
 class CropSettings(Strict):

@@ -6,32 +6,11 @@ little, and so that a wrong row order shows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 
-from protocols.contract import CropArray, FloatArray, RowArray, Settings
+from protocols.contract import FloatArray, RowArray, Settings
 from protocols.expression.views import InputView, TrainingView, log_normalise
-
-
-@dataclass(frozen=True)
-class ArrayCrops:
-    """Crops held in memory; a :class:`protocols.expression.views.CropSource`."""
-
-    array: CropArray
-
-    @property
-    def pixels(self) -> int:
-        return int(self.array.shape[1])
-
-    def read(self, rows: RowArray) -> CropArray:
-        return self.array[rows]
-
-    def batches(self, rows: RowArray, size: int) -> Iterator[tuple[RowArray, CropArray]]:
-        for start in range(0, len(rows), size):
-            at = np.arange(start, min(start + size, len(rows)))
-            yield at, self.array[rows[at]]
+from protocols.images.source import ArrayCrops
 
 
 def toy_training(

@@ -21,6 +21,9 @@ NEW = 8
 EACH = 3
 PIXELS = 64
 
+SMOKE = Plant(units=2, pixels=256)
+"""What a step or two at published sizes is tried on: patients with three patches each."""
+
 
 def learned(model_class: type[Any], settings: Settings, plant: Plant = USUAL) -> Learned:
     """Fit on patches of made-up patients, draw those of new ones."""

@@ -21,6 +21,9 @@ LEAST = 0.5
 """Half of the way: so few patients, whose follow-up is mostly chance, do not show a large network the rest."""
 FEWEST = 24
 
+SMOKE = Plant(units=40)
+"""What a step or two at published sizes is tried on: patients, events among them."""
+
 
 def learned(model_class: type[Any], settings: Settings, plant: Plant = USUAL) -> Learned:
     """Fit on made-up patients, ask about as many new ones."""

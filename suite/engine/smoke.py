@@ -10,18 +10,17 @@ import json
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from protocols.contract import Card, Settings
 from protocols.learning import Plant
+from protocols.registry import load_task
 from suite.engine.learning import gate
 from suite.workers import peak_memory_mib
 
-UNITS = {"expression": 8, "bulk": 12, "survival": 40, "staining": 2}
-"""Made-up units of a step: crops, slides, patients (events among them), patients with three patches each."""
-PIXELS = {"staining": 256}
 EMBEDDED = 2
 """Crops that an encoder reads."""
 ENCODER = "encoder"
@@ -58,7 +57,7 @@ def smoke(name: str, steps: int = 2, profile: str = "full", threads: int = 2) ->
     card: Card = model_class.card
     settings = Settings(profile=profile, threads=threads, most_steps=steps)
     width = encoder_spec(card.encoder, settings).size(profile).dim if card.encoder else 0
-    found = gate(model_class, settings, Plant(UNITS.get(card.task, 0), width, PIXELS.get(card.task, 0)))
+    found = gate(model_class, settings, replace(_plant_of(card.task), width=width))
     losses = [one for one in found.losses if math.isfinite(one)]
     problem = found.problem if found.learned is None else ""
     if not problem and len(losses) < len(found.losses):
@@ -70,6 +69,13 @@ def smoke(name: str, steps: int = 2, profile: str = "full", threads: int = 2) ->
     return Smoke(name, card.task, found.parameters, found.updates, first, last, seconds, peak_memory_mib(), problem)
 
 
+def _plant_of(task: str) -> Plant:
+    """How much a task's smoke test makes up: what stands beside its learning gate."""
+    learning = load_task(task).learning
+    plant: Plant = import_module(learning.module).SMOKE if learning is not None else Plant()
+    return plant
+
+
 def smoke_encoder(name: str, profile: str = "full", threads: int = 2) -> Smoke:
     """Build an encoder at random weights and read a few crops."""
     from tempfile import TemporaryDirectory
@@ -79,7 +85,7 @@ def smoke_encoder(name: str, profile: str = "full", threads: int = 2) -> Smoke:
 
     from baselines.encoders.embedding import embed
     from baselines.encoders.entries import encoder_spec
-    from protocols.expression.toy import ArrayCrops
+    from protocols.images.source import ArrayCrops
 
     torch.set_num_threads(threads)
     started = time.monotonic()

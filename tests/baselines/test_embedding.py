@@ -14,7 +14,7 @@ from baselines.encoders.modules import build_encoder
 from baselines.encoders.spec import IMAGENET
 from baselines.encoders.table import ENCODERS
 from protocols.contract import CropArray, RowArray, Settings
-from protocols.expression.toy import ArrayCrops
+from protocols.images.source import ArrayCrops
 
 SETTINGS = Settings(threads=1)
 

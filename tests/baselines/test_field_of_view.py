@@ -11,7 +11,7 @@ import pytest
 from baselines.encoders.embedding import embed
 from protocols.contract import Settings
 from protocols.errors import UserError
-from protocols.expression.toy import ArrayCrops
+from protocols.images.source import ArrayCrops
 
 ENTRY: dict[str, Any] = {"timm": "resnet18", "pixels": 32, "kwargs": {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)}}
 

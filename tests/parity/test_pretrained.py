@@ -9,7 +9,7 @@ from baselines.encoders.embedding import embed
 from baselines.encoders.weights import find_file
 from protocols.contract import Settings
 from protocols.errors import UserError
-from protocols.expression.toy import ArrayCrops
+from protocols.images.source import ArrayCrops
 from tests.parity.vectors import image, read
 
 VECTORS = read("encoder_efficientnet_lite0")

@@ -53,7 +53,7 @@ def embed_all() -> Iterator[str]:
     """Embed eight crops with each encoder."""
     from baselines.encoders.embedding import embed
     from baselines.encoders.table import ENCODERS
-    from protocols.expression.toy import ArrayCrops
+    from protocols.images.source import ArrayCrops
 
     crops = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:

@@ -39,7 +39,8 @@ LEAST = 0.75
 class Learned:
     """``recovered``, ``nothing`` and ``best`` on the scale of ``measure``: of the model on units that it has not seen,
     of an answer without insight, and of the planted truth itself; ``least``: the share of the way between the two that
-    a model must go."""
+    a model must go. ``loss_must_fall``: a closed-form head answers, which reads the signal off features that nothing
+    was learned into, too; so what is trained below it is judged by its loss."""
 
     signal: str
     measure: str
@@ -48,6 +49,7 @@ class Learned:
     best: float
     schedule: tuple[ScheduleRecord, ...] = ()
     least: float = LEAST
+    loss_must_fall: bool = False
 
     @property
     def threshold(self) -> float:

@@ -36,6 +36,7 @@ def learned(model_class: type[Any], settings: Settings, plant: Plant = USUAL) ->
         nothing=0.0,
         best=mean_r(asked.oracle()[:, planted], truth),
         schedule=Fitted.of(model, 0).schedule,
+        loss_must_fall=isinstance(model, Pretrains),
     )
 
 

@@ -7,7 +7,7 @@ pass. So nothing of it has to be told, and nothing can be told wrongly.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,9 +151,22 @@ def _problem(found: Learned, seen: Watched) -> str:
     problems = []
     if not math.isfinite(found.share) or found.share < found.least:
         problems.append(f"recovers {found.share:.2f} of the signal, and {found.least:g} is the least")
+    if found.loss_must_fall and not falls(seen.losses):
+        problems.append(f"its loss does not fall ({seen.losses[0]:.3g} to {seen.losses[-1]:.3g})")
     if seen.still:
         problems.append(f"{len(seen.still)} of {seen.tensors} tensors never moved")
     return "; ".join(problems)
+
+
+FALL = 0.05
+"""Share of its beginning by which a loss must have fallen in the end."""
+
+
+def falls(losses: Sequence[float]) -> bool:
+    """Whether the mean of the last fifth of a training's losses lies clearly below that of the first fifth."""
+    part = max(len(losses) // 5, 1)
+    first, last = losses[:part], losses[-part:]
+    return not losses or sum(last) / part < (1 - FALL) * sum(first) / part
 
 
 def models_of_their_own(task: str | None = None) -> dict[str, tuple[str, ...]]:

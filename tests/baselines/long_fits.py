@@ -1,6 +1,6 @@
 """Long fits of three kinds at their published schedules, brought down to seconds; run as a process, one kills itself.
 
-    python -m tests.baselines.long_fits reggan /tmp/somewhere
+    python -m tests.baselines.long_fits reggan somewhere
 
 fits in that folder and is killed by the system (SIGKILL) in the middle of a step.
 """

@@ -80,7 +80,7 @@ def test_the_hub(tmp_path: Path) -> None:
         (said[2], "uni", "me/mirror", "uni.bin"),
     ):
         expected = f"part={part!r}, source={source!r}, revision={REVISION!r}, sha256={hashes[file]!r}"
-        assert line == f"WeightsRecord({expected})"
+        assert line.startswith(f"WeightsRecord({expected}")
     whole = f"/datasets/MahmoodLab/hest-bench/resolve/{REVISION}/fm_v1/ctranspath/CHIEF_CTransPath.pth"
     assert f"GET {whole}" in asked, "CHIEF's weights lie in a repository of data"
     assert f"GET /datasets/me/mirror/resolve/{REVISION}/weights/uni.bin" in asked

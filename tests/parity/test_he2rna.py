@@ -12,7 +12,7 @@ from baselines.bulk.he2rna_sequoia import HE2RNASequoia
 from baselines.networks.he2rna_network import KS, He2rnaNetwork, He2rnaSizes, renamed_he2rna
 from tests.parity.vectors import Vectors, a, read
 
-SYSTEMS = ["he2rna", "he2rna_sequoia"]
+SYSTEMS = [read("he2rna"), read("he2rna_sequoia")]
 
 
 def released(vectors: Vectors) -> He2rnaNetwork:
@@ -34,10 +34,9 @@ def slides() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(features), torch.from_numpy((features > 0).any(axis=2))
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("vectors", SYSTEMS, ids=lambda vectors: vectors.name)
 @torch.no_grad()
-def test_networks(name: str) -> None:
-    vectors = read(name)
+def test_networks(vectors: Vectors) -> None:
     network, (features, present) = released(vectors), slides()
     answer = network(features, present)
     vectors.check(answer, "output, evaluation (mean over ks)")

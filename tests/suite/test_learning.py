@@ -26,7 +26,7 @@ LOOPS = {
     "he2rna": USUAL,
     "deep_sets": USUAL,
     "hex": Plant(units=600),
-    "past_own_crop": Plant(units=600),
+    "past_own_crop": USUAL,
     "st_net": Plant(units=400),
     "ihc_unet": Plant(units=4),
     "pix2pix": Plant(units=4),

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.errors import UserError
-from protocols.expression.settings import ExpressionSettings, SplitChoices
+from protocols.expression.settings import CropSettings, ExpressionSettings, SplitChoices
 from protocols.expression.splits import clear_of, spatial_blocks
 from protocols.expression.store import CohortStore
 from protocols.registry import load_protocol
 from protocols.splits import Split
 from tests.cohorts import CROP_UM, SlideSpec, six_patients, store_of
 
-SETTINGS = ExpressionSettings()  # crops of 32 µm
+SETTINGS = ExpressionSettings(crop=CropSettings(um=32, pixels=64))
 
 
 def split_of(name: str, store: CohortStore, settings: ExpressionSettings = SETTINGS) -> Split:
@@ -111,7 +111,7 @@ def test_small_slide_is_left_out_with_a_reason(tmp_path: Path) -> None:
 
 
 def test_genes_follow_training_rows_only(store: CohortStore) -> None:
-    wanted = ExpressionSettings(split=SplitChoices(top_mean_genes=2))
+    wanted = ExpressionSettings(crop=SETTINGS.crop, split=SplitChoices(top_mean_genes=2))
     fold = split_of("inter_patient", store, wanted).folds[0]
     names = ["A", "B", "C", "E"]
     mean = np.nanmean(store.targets(fold.train, names)[:, :3], axis=0)  # E is not measured in training
@@ -119,7 +119,7 @@ def test_genes_follow_training_rows_only(store: CohortStore) -> None:
 
 
 def test_training_cap_is_seeded_and_ascending(store: CohortStore) -> None:
-    capped = ExpressionSettings(split=SplitChoices(max_train_units=50))
+    capped = ExpressionSettings(crop=SETTINGS.crop, split=SplitChoices(max_train_units=50))
     first = split_of("cross_cancer", store, capped).folds[0]
     again = split_of("cross_cancer", store, capped).folds[0]
     assert len(first.train) == 50

@@ -123,21 +123,17 @@ def worth_of_registration(board: str, column: str) -> dict[str, float]:
     return {patient: value - without[patient] for patient, value in by_patient("reggan", board, column).items()}
 
 
-def test_registration_while_training_is_worth_more_on_jittered_pairs() -> None:
-    """Where there is something to register it is worth more than where there is nothing, and there it is worth nothing.
-
-    Signs and intervals, not sizes: with the same code and seed NC+R less NC on registered pairs came out at -.68 dB on
-    one machine and at -.01 on another (docs/ihc.md). The change from one set to the other held on both in PSNR; SSIM's
-    interval reached below zero on one, so its sign alone is asked.
-    """
-    exact, jitter = (worth_of_registration(board, "psnr_registered") for board in BOARDS[:2])
-    change, alone = less(jitter, exact), mean_interval(exact)
-    assert change.low is not None
-    assert change.low > 0
+def test_registration_while_training_is_no_verdict_where_the_schedule_is_cut() -> None:
+    """Nine epochs of eighty cannot tell what R is worth (docs/ihc.md measures it at the published schedule): both rows
+    say that they were cut, and where there is nothing to register R is worth nothing."""
+    for board in BOARDS:
+        for model in ("reggan", "reggan_nc"):
+            told = on(model, board).schedule
+            assert told, model
+            assert all(one["cut"] for one in told)
+    alone = mean_interval(worth_of_registration(EXACT, "psnr_registered"))
     assert alone.low is not None
     assert alone.low <= 0
-    exact, jitter = (worth_of_registration(board, "ssim") for board in BOARDS[:2])
-    assert np.mean(list(jitter.values())) > np.mean(list(exact.values()))
 
 
 def test_scores_of_every_patient_are_there() -> None:

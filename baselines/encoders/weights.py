@@ -13,10 +13,11 @@ from torch import nn
 
 from baselines.encoders.checkpoint_keys import KEY_MAPS, State
 from baselines.encoders.entries import encoder_spec, weights_of
+from baselines.encoders.layout import refuse_misfit
 from baselines.encoders.modules import build_encoder
 from baselines.encoders.spec import HUB_REPO_TYPES, EncoderSpec, HubRepoType
 from past_model.settings import PROFILES
-from past_model.state_file import CheckpointError, listed, read_state
+from past_model.state_file import CheckpointError, read_state
 from past_model.weights import ReleasedState, refuse_other_layout
 from protocols.contract import Settings, WeightsRecord
 from protocols.errors import NotThere, UserError, did_you_mean, look_up, refuse_unknown_keys
@@ -211,27 +212,18 @@ def load_strictly(network: nn.Module, state: State, spec: EncoderSpec, *, where:
         if key not in renamed and key in own:
             renamed[key] = torch.zeros_like(own[key])
     kept = {key: value for key, value in renamed.items() if key in own or not _explained(key, spec)}
-    missing, unexpected = sorted(own.keys() - kept.keys()), sorted(kept.keys() - own.keys())
     # A batch norm's counter of batches is absent from files older than torch 0.4.1 and unused in eval mode.
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        hint = did_you_mean(unexpected[0], missing) if missing and unexpected else "use the published checkpoint"
-        raise UserError(
-            f"keys differ: missing {listed(missing)}; unexpected {listed(unexpected)}",
-            where=where,
-            expected=f"the layout of {spec.title}",
-            remedy=hint,
-        )
-    for key, value in kept.items():
-        if value.shape != own[key].shape:
-            raise UserError(
-                f"{key} has shape {tuple(value.shape)}",
-                where=where,
-                expected=f"{tuple(own[key].shape)}",
-                remedy="name the model that the weights are of (timm, kwargs)"
-                if spec.full == spec.mini
-                else "published weights fit profile: full (mini scales the architecture down)",
-            )
+    counters = {key for key in own.keys() - kept.keys() if key.endswith("num_batches_tracked")}
+    refuse_misfit(
+        {key: value for key, value in own.items() if key not in counters},
+        kept,
+        where=where,
+        expected=f"the layout of {spec.title}",
+        keys="use the published checkpoint",
+        shape="name the model that the weights are of (timm, kwargs)"
+        if spec.full == spec.mini
+        else "published weights fit profile: full (mini scales the architecture down)",
+    )
     network.load_state_dict(kept, strict=False)
 
 

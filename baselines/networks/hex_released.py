@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from baselines.encoders.layout import refuse_misfit
 from baselines.encoders.weights import find_file, read_checkpoint
 from baselines.networks.hex_head import HexNetwork
 from protocols.contract import Settings, WeightsRecord
-from protocols.errors import UserError
 
 PART, HUB_FILE = "hex_head", "checkpoint.pth"
 """Its name under ``weights``, and the file's in HEX's repository (folder ``hex``)."""
@@ -28,19 +28,14 @@ def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def load_head(network: HexNetwork, state: dict[str, Tensor], *, where: object) -> None:
     """Copy a released head into ``network``, whole; any other name or shape is a :class:`UserError` that names it."""
     own, given = network.state_dict(), renamed(state)
-    missing, unexpected = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
-    expected = f"HEX's six tensors ({', '.join(f'{layer}.weight and .bias' for layer in LAYERS)})"
-    if missing or unexpected:
-        raise UserError(
-            f"keys differ: missing {', '.join(missing) or 'none'}; unexpected {', '.join(unexpected) or 'none'}",
-            where=where, expected=expected, remedy="name the head's file (checkpoint.pth in HEX's repository)",
-        )  # fmt: skip
-    for key, value in given.items():
-        if value.shape != own[key].shape:
-            raise UserError(
-                f"{key} has shape {tuple(value.shape)}", where=where, expected=f"{tuple(own[key].shape)}",
-                remedy="the released head fits profile: full and MUSK's 1,024 features",
-            )  # fmt: skip
+    refuse_misfit(
+        own,
+        given,
+        where=where,
+        expected=f"HEX's six tensors ({', '.join(f'{layer}.weight and .bias' for layer in LAYERS)})",
+        keys="name the head's file (checkpoint.pth in HEX's repository)",
+        shape="the released head fits profile: full and MUSK's 1,024 features",
+    )
     network.load_state_dict(given)
 
 

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from baselines.encoders.layout import refuse_misfit
 from baselines.networks.sequoia_networks import Mixer, SequoiaNetwork, SequoiaSizes
-from protocols.errors import UserError, did_you_mean
+from protocols.errors import UserError
 
 State = Mapping[str, Tensor]
 
@@ -85,18 +86,13 @@ def network_of(state: State, mixer: Mixer, sizes: SequoiaSizes, *, where: object
     places, width = place.shape
     network = SequoiaNetwork(mixer, sizes, places, width, len(head), masked=False)
     own = {name: part for name, part in network.state_dict().items() if not name.startswith("trunk.scale.")}
-    missing, unexpected = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
-    if missing or unexpected:
-        raise UserError(
-            f"keys differ: missing {missing[:3] or 'none'}; unexpected {unexpected[:3] or 'none'}", where=where,
-            expected=f"SEQUOIA's {mixer} with {sizes.depth} blocks of {sizes.heads} heads",
-            remedy=did_you_mean(unexpected[0], missing) if missing and unexpected else "name the whole checkpoint",
-        )  # fmt: skip
-    for name, part in given.items():
-        if part.shape != own[name].shape:
-            raise UserError(
-                f"{name} has shape {tuple(part.shape)}", where=where, expected=f"{tuple(own[name].shape)}",
-                remedy="name weights of the published sizes",
-            )  # fmt: skip
+    refuse_misfit(
+        own,
+        given,
+        where=where,
+        expected=f"SEQUOIA's {mixer} with {sizes.depth} blocks of {sizes.heads} heads",
+        keys="name the whole checkpoint",
+        shape="name weights of the published sizes",
+    )
     network.load_state_dict(given, strict=False)
     return network

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.training.bulk_stopping import StoppingRule
-from protocols.errors import UserError
-from protocols.files import written_whole
+from baselines.training.checkpoints import found, keep, random_state, restore_random_state
 
 
 @dataclass
@@ -50,7 +49,6 @@ class Checkpoint:
         """Written whole, if an epoch's turn has come: tensors, numbers and strings alone."""
         if progress.epoch % self.every:
             return
-        on_gpu = moving.device.type == "cuda"
         state = {
             "identity": self.identity,
             "progress": vars(progress),
@@ -58,37 +56,24 @@ class Checkpoint:
             "optimiser": moving.optimiser.state_dict(),
             "rule": None if moving.rule is None else vars(moving.rule),
             "rng": json.dumps(moving.rng.bit_generator.state),
-            "global": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state(moving.device) if on_gpu else None,
+            **random_state(moving.device),
         }
-        with written_whole(self.path) as part:
-            torch.save(state, part)
+        keep(self.path, state)
 
     def restore(self, moving: Moving) -> Progress | None:
         """Take up the file if it is of the same training; None if there is none, or another's.
 
         Raises :class:`UserError` on one that cannot be read.
         """
-        if not self.path.exists():
-            return None
-        try:
-            state: dict[str, Any] = torch.load(self.path, map_location=moving.device, weights_only=True)
-            known = state["identity"]
-        except Exception as error:  # zip, pickle, key and type errors: all say that this is no checkpoint of ours
-            raise UserError(
-                f"cannot be read ({type(error).__name__})", where=self.path, expected="a checkpoint of this training",
-                remedy="delete the file; training then starts anew",
-            ) from error  # fmt: skip
-        if known != self.identity:
+        state = found(self.path, moving.device, self.identity)
+        if state is None:
             return None
         moving.network.load_state_dict(state["network"])
         moving.optimiser.load_state_dict(state["optimiser"])
         if moving.rule is not None:
             vars(moving.rule).update(state["rule"])
         moving.rng.bit_generator.state = json.loads(state["rng"])
-        torch.set_rng_state(state["global"].cpu())
-        if state["cuda"] is not None:
-            torch.cuda.set_rng_state(state["cuda"].cpu(), moving.device)
+        restore_random_state(state, moving.device)
         return Progress(**state["progress"])
 
 

@@ -38,15 +38,19 @@ def keep(path: Path | None, state: dict[str, Any]) -> None:
             torch.save(state, part)
 
 
-def found(path: Path | None, device: torch.device | str = "cpu") -> dict[str, Any] | None:
-    """What was kept, or None. Raises :class:`UserError` on a file that cannot be read."""
+def found(path: Path | None, device: torch.device | str = "cpu", identity: str | None = None) -> dict[str, Any] | None:
+    """What was kept, or None. ``identity``: what its entry of that name must say; another training's is not taken.
+
+    Raises :class:`UserError` on a file that cannot be read.
+    """
     if path is None or not path.exists():
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        known = None if identity is None else state["identity"]
     except Exception as error:  # zip, pickle, key and type errors: all say that this is no checkpoint of ours
         raise unreadable(path, error) from error
-    return state
+    return state if known == identity else None
 
 
 @contextmanager

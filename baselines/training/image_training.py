@@ -7,16 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from baselines.staining.parts.pairs import Batch, Deck, Pairs, Plan
+from baselines.training.checkpoints import found, keep, random_state, restore_random_state
 from protocols.contract import RowArray
 from protocols.errors import UserError
-from protocols.files import written_whole
 from protocols.seeds import derive_seed
 from protocols.staining.contract import PatchInputs, PatchTraining
 
@@ -142,28 +141,17 @@ def save(
         "order": deck.order,
         "place": deck.place,
         "draws": draws.get_state(),
-        "global": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        **random_state(device),
     }
-    with written_whole(path) as part:
-        torch.save(state, part)
+    keep(path, state)
 
 
 def restore(
     path: Path, identity: str, learner: Learner, deck: Deck, draws: torch.Generator, device: torch.device
 ) -> int:
     """Take up a checkpoint of the same run; the step it was left at, or 0 if there is none or it is another run's."""
-    if not path.exists():
-        return 0
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        known = state["identity"]
-    except Exception as error:  # zip, pickle, key and type errors: all say that this is no checkpoint of ours
-        raise UserError(
-            f"cannot be read ({type(error).__name__})", where=path, expected="a checkpoint of this training",
-            remedy="delete the file; training then starts anew",
-        ) from error  # fmt: skip
-    if known != identity:
+    state = found(path, device, identity)
+    if state is None:
         return 0
     for name, part in learner.parts.items():
         part.load_state_dict(state["parts"][name])
@@ -172,7 +160,5 @@ def restore(
     learner.remember(state["memory"])
     deck.order, deck.place = state["order"].cpu(), int(state["place"])
     draws.set_state(state["draws"].cpu())
-    torch.set_rng_state(state["global"].cpu())
-    if state["cuda"] is not None:
-        torch.cuda.set_rng_state(state["cuda"].cpu(), device)
+    restore_random_state(state, device)
     return int(state["step"])

@@ -7,14 +7,12 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from protocols.errors import UserError
-from protocols.files import written_whole
+from baselines.training.checkpoints import found, keep, random_state, restore_random_state
 
 CHECKPOINT = "survival_checkpoint.pt"
 SAVE_SECONDS = 30.0
@@ -62,32 +60,19 @@ class Checkpoint:
             "since": state.since,
             "best_loss": state.best_loss,
             "best": state.best,
-            "global": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state(state.device) if state.device.type == "cuda" else None,
+            **random_state(state.device),
         }
-        with written_whole(self.path) as part:
-            torch.save(kept, part)
+        keep(self.path, kept)
         self._saved = time.monotonic()
 
     def restore(self, state: State) -> None:
         """Take up what was left here for the same training; nothing happens if there is none."""
-        if not self.path.exists():
-            return
-        try:
-            kept: dict[str, Any] = torch.load(self.path, map_location=state.device, weights_only=True)
-            known = kept["identity"]
-        except Exception as error:  # zip, pickle, key and type errors: all say that this is no checkpoint of ours
-            raise UserError(
-                f"cannot be read ({type(error).__name__})", where=self.path, expected="a checkpoint of this training",
-                remedy="delete the file; training then starts anew",
-            ) from error  # fmt: skip
-        if known != self.identity:
+        kept = found(self.path, state.device, self.identity)
+        if kept is None:
             return
         state.network.load_state_dict(kept["network"])
         state.optimiser.load_state_dict(kept["optimiser"])
         state.rng.bit_generator.state = json.loads(kept["rng"])
         state.taken, state.since = int(kept["taken"]), int(kept["since"])
         state.best_loss, state.best = float(kept["best_loss"]), kept["best"]
-        torch.set_rng_state(kept["global"].cpu())
-        if kept["cuda"] is not None:
-            torch.cuda.set_rng_state(kept["cuda"].cpu(), state.device)
+        restore_random_state(kept, state.device)

@@ -1,6 +1,5 @@
 """A cohort as it is kept: its table and every slide's tiles."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from protocols.contract import CropArray, RowArray
+from protocols.contract import CropArray
+from protocols.images.source import ArrayCrops
 from protocols.registry import load_reader
 from protocols.task import CohortRequest, CropSet, Opened
 
@@ -24,25 +24,6 @@ class FractionStore:
     @property
     def a_slide(self) -> int:
         return len(self.tiles) // len(self.table)
-
-
-@dataclass(frozen=True, eq=False)
-class Tiles:
-    """A :class:`protocols.images.source.CropSource`."""
-
-    array: CropArray
-
-    @property
-    def pixels(self) -> int:
-        return int(self.array.shape[1])
-
-    def read(self, rows: RowArray) -> CropArray:
-        return self.array[rows]
-
-    def batches(self, rows: RowArray, size: int) -> Iterator[tuple[RowArray, CropArray]]:
-        for start in range(0, len(rows), size):
-            at = np.arange(start, min(start + size, len(rows)))
-            yield at, self.array[rows[at]]
 
 
 def data_files(request: CohortRequest) -> list[Path]:
@@ -69,4 +50,4 @@ def open_store(_request: CohortRequest, folder: Path) -> FractionStore:
 
 def crops(opened: Opened) -> list[CropSet]:
     tiles = opened.store.tiles
-    return [CropSet(TILES, Tiles(tiles), np.arange(len(tiles)))]
+    return [CropSet(TILES, ArrayCrops(tiles), np.arange(len(tiles)))]

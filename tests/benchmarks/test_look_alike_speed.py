@@ -39,7 +39,7 @@ def test_the_index_against_comparing_everything(benchmark: BenchmarkFixture) -> 
     prints = strangers(200)
     find_look_alikes(prints[:20], range(20))  # imports are not timed
     benchmark.pedantic(find_look_alikes, (prints, range(200)), rounds=1)
-    mine = seconds(lambda: find_look_alikes(prints, range(200)))
+    mine = min(seconds(lambda: find_look_alikes(prints, range(200))) for _ in range(3))
     whole = np.concatenate([one.descriptors for one in prints]).astype(np.float32)
     sample = whole[:256]
 

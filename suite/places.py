@@ -20,6 +20,7 @@ SUBMISSIONS = RUNS / "submissions"
 TIMINGS = RUNS / "timings"
 CACHE = RUNS / "cache"
 HASHES = CACHE / "hashes.json"
+IMPORTS = CACHE / "imports.json"
 
 
 def found(root: Path, pattern: str) -> list[Path]:

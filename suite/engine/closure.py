@@ -1,17 +1,16 @@
 """What a result depends on: the import closure of the process that makes it, computed and never listed by hand.
 
-Imports are read from the source (``ast``), also those inside functions; nothing is executed. Blocks under
-``if TYPE_CHECKING:`` never run and do not count. A name that is computed at run time cannot be seen: whoever imports by
-such a name (the engine loads tasks, protocols and models by name) passes the module as a start of its own.
+Imports are read from the source (:mod:`suite.engine.import_names`), nothing is executed. A name that is computed at run
+time cannot be seen: whoever imports by such a name (the engine loads tasks, protocols and models by name) passes the
+module as a start of its own.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import metadata
@@ -20,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from protocols.errors import UserError
+from suite.engine.import_names import imported_names
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FLOORS = ("suite", "protocols", "baselines", "past_model", "reports")
@@ -85,7 +85,7 @@ def closure_of(*starts: str | Path, declared: Sequence[Path] = (), roots: Sequen
         path, module, root = waiting.pop()
         if path in seen:
             continue
-        seen[path] = path.relative_to(root.folder).as_posix()
+        seen[path] = _below(path, root.folder)
         ours, theirs = _neighbours(path, module, _stamp(path), root, tuple(known))
         waiting += ours
         libraries |= theirs
@@ -106,7 +106,7 @@ def _neighbours(
     the closures of a run share most of theirs."""
     found: list[tuple[Path, str, Root]] = []
     libraries: set[str] = set()
-    for name in _imported(path, module, stamp):
+    for name in imported_names(path, module, _file_hash(path, stamp)):
         if not root.names:
             _refuse_two_of_a_name(name, path, root.folder)
         ours = [(file, other, place) for place in known for file, other in _files_of(name, place)]
@@ -184,6 +184,11 @@ def _elsewhere(top: str, folder: Path) -> str:
     return str(spec.origin) if spec and spec.origin else ""
 
 
+@cache
+def _below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     stat = path.stat()
     return stat.st_mtime_ns, stat.st_size
@@ -192,57 +197,6 @@ def _stamp(path: Path) -> tuple[int, int]:
 @cache
 def _file_hash(path: Path, _stamp: tuple[int, int]) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@cache
-def _imported(path: Path, module: str, _stamp: tuple[int, int]) -> frozenset[str]:
-    """Dotted names that a file may import: ``from a import b`` gives ``a`` and ``a.b`` (``b`` may be a module)."""
-    if path.suffix != ".py":
-        return frozenset()
-    try:
-        tree = ast.parse(path.read_bytes())
-    except SyntaxError as error:
-        raise UserError(
-            f"SyntaxError: {error.msg}", where=f"{path}:{error.lineno}", expected="Python", remedy="mend the file"
-        ) from None
-    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    names: set[str] = set()
-    for node in _executed(tree):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            names.update([base, *(f"{base}.{alias.name}" for alias in node.names)])
-        elif isinstance(node, ast.Call) and _is_import_call(node.func) and node.args:
-            first = node.args[0]
-            if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                names.add(first.value)
-    return frozenset(name for name in names if name)
-
-
-def _executed(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node but those under ``if TYPE_CHECKING:``."""
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if isinstance(node, ast.If) and _names_type_checking(node.test):
-            waiting += node.orelse
-        else:
-            waiting += ast.iter_child_nodes(node)
-
-
-def _names_type_checking(test: ast.expr) -> bool:
-    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
-        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
-    )
-
-
-def _is_import_call(function: ast.expr) -> bool:
-    return (isinstance(function, ast.Name) and function.id in ("import_module", "__import__")) or (
-        isinstance(function, ast.Attribute) and function.attr == "import_module"
-    )
 
 
 @cache

@@ -13,6 +13,7 @@ from protocols.files import write_text_whole
 from suite.engine import keys
 from suite.engine.contract import tested
 from suite.engine.data_hash import keep_hashes
+from suite.engine.import_names import keep_names
 from suite.engine.read import refuse_missing
 from suite.engine.run import Run
 from suite.engine.weights_check import run_weights
@@ -36,6 +37,7 @@ def run_plan(run: Run) -> None:
     for name, told in stages.items():
         write_text_whole(PLAN / f"{name}.json", json.dumps(told, indent=1, sort_keys=True) + "\n")
     keep_hashes()
+    keep_names()
 
 
 def _read(run: Run) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from protocols.contract import Card, FloatArray, Pretrains
 from protocols.expression.answers import checked, fold_file, write
 from protocols.expression.pretraining import pretraining_rows
+from protocols.expression.roles import externals
 from protocols.expression.store import CohortStore
 from protocols.expression.view_makers import CELLS, ViewMaker, cohort_crops
 from protocols.splits import Fold
@@ -16,6 +17,11 @@ from protocols.task import Fit, Fitted, Question, lacks_truth
 
 def lacks(question: Question, card: Card) -> str:
     """The reason a model cannot be asked about a cohort, or an empty text."""
+    if "counts" in card.needs and question.cohort.store.measure.of != "counts":
+        return "learns from counts, and the cohort has intensities of proteins"
+    for name in externals(question) if "oracle" in card.needs else ():
+        if question.companions[name].entry.truth is None:
+            return f"needs a known truth, and {name} has none"
     return lacks_truth(card, question.cohort.entry.truth)
 
 

@@ -4,8 +4,8 @@ Statistic of markers A and B: pairs (i, j), j another cell within ``radius`` of 
 divided by the A-positive cells it is the mean number of B around an A. The null keeps every position and hands whole
 cells' labels (all markers of a cell together) to places at random: random labelling (Diggle, Statistical Analysis of
 Spatial Point Patterns, 2003; the neighbourhood enrichment of histoCAT, Schapiro et al., Nature Methods 2017). So
-co-expression within a cell, density, the outline of the tissue and its edges are the same in the data and in every draw:
-a cell at the edge has fewer neighbours in both, and no correction is needed. What random labelling does call
+co-expression within a cell, density, the outline of the tissue and its edges are the same in the data and in every
+draw: a cell at the edge has fewer neighbours in both, and no correction is needed. What random labelling does call
 co-localisation is two markers of the same region (tumour and stroma); ``blocks`` permutes within squares instead, and
 then only what lies together within a square counts.
 
@@ -59,8 +59,9 @@ class Counts:
 
 @dataclass(frozen=True)
 class Niche:
-    """One pair of markers. ``observed``: mean number of B-positive cells around an A-positive one; ``null_mean`` (exact)
-    and ``null_sd`` on the same scale; ``log_ratio``: natural, of pairs observed and expected, a half added to both.
+    """One pair of markers. ``observed``: mean number of B-positive cells around an A-positive one; ``null_mean``, which
+    is exact, and ``null_sd`` on the same scale; ``log_ratio``: natural, of pairs observed to expected, a half added to
+    both.
 
     p by (1 + draws at least as extreme) / (1 + draws): ``p_greater`` (together), ``p_less`` (apart), ``p`` two-sided,
     twice the smaller; ``q`` is Benjamini-Hochberg's over all defined pairs of the table. Where ``reason`` is not empty
@@ -204,7 +205,8 @@ def _niche(counts: Counts, a: int, b: int, undefined: dict[str, str], least: int
     expected, observed = float(counts.expected[a, b]), int(counts.observed[a, b])
     reason = _why_undefined(counts, names, positive, expected, undefined, least)
     if reason:
-        return Niche(*names, *positive, *[math.nan] * 5, 1.0, 1.0, 1.0, reason=reason)
+        none = math.nan
+        return Niche(*names, *positive, none, none, none, none, none, 1.0, 1.0, 1.0, 1.0, reason)
     draws = counts.draws[:, a, b]
     n = len(draws)
     greater = (1 + int((draws >= observed).sum())) / (1 + n)

@@ -51,13 +51,17 @@ class Gate:
     share: float
     separation: float | None = None
     reason: str = ""
+    not_fitted: int = 0
 
     @property
     def note(self) -> str:
         """What a user should know before believing the gate."""
+        said = []
         if self.separation is not None and self.separation < CLEARLY_TWO:
-            return f"two Gaussians hardly apart (D {self.separation:.2f} < {CLEARLY_TWO:g}): a weak gate"
-        return ""
+            said.append(f"two Gaussians hardly apart (D {self.separation:.2f} < {CLEARLY_TWO:g}): a weak gate")
+        if self.not_fitted:
+            said.append(f"{self.not_fitted} cells at or below 0: negative, not fitted")
+        return "; ".join(said)
 
 
 def read_rule(text: str) -> Rule:
@@ -77,9 +81,11 @@ def read_rule(text: str) -> Rule:
 def gate(marker: str, values: Float, rule: Rule, *, seed: int) -> Gate:
     """The gate of one marker from its finite intensities ``(n,)``; ``seed`` starts the mixture.
 
-    The mixture: scikit-learn's GaussianMixture, two components, on log1p of the values less their least where that is
-    below zero; the gate is the least observed value from which on the upper component is the likelier one, above the
-    lower one's mean (a wide upper component is also likelier far below, where no cell is positive).
+    The mixture: scikit-learn's GaussianMixture, two components, on log1p of the values above zero; the gate is the
+    observed value above which the upper component is the likelier one, beyond the lower one's mean (a wide upper
+    component is also likelier far below, where no cell is positive). Cells at or below zero are negative and not
+    fitted: they are places that a cycle's image did not cover, and a spike of them, however small, is taken for the
+    lower population (of 11,201 cells of a CyCIF section 66 to 81 are exactly 0, and 99 % were then "positive").
     """
     values = np.asarray(values, dtype=np.float64)
     if not len(values) or not np.isfinite(values).all():
@@ -106,29 +112,30 @@ def positives(values: Float, gates: list[Gate]) -> Bool:
     return np.asarray(np.asarray(values, dtype=np.float64) > above)  # NaN compares False
 
 
-def _gate(marker: str, said: str, values: Float, above: float, separation: float | None = None) -> Gate:
-    return Gate(marker, said, above, float((values > above).mean()), separation)
+def _gate(marker: str, said: str, values: Float, above: float) -> Gate:
+    return Gate(marker, said, above, float((values > above).mean()))
 
 
 def _mixture(marker: str, said: str, values: Float, seed: int) -> Gate:
     from sklearn.mixture import GaussianMixture
 
-    shifted = np.log1p(values - min(0.0, float(values.min())))
-    if len(np.unique(shifted)) < 3:
-        return Gate(marker, said, math.nan, math.nan, reason="fewer than three different values")
+    fitted = np.sort(values[values > 0], kind="stable")
+    ordered, left = np.log1p(fitted), len(values) - len(fitted)
+    if len(np.unique(ordered)) < 3:
+        reason = "fewer than three different values above 0"
+        return Gate(marker, said, math.nan, math.nan, reason=reason, not_fitted=left)
     state = derive_seed(seed, "gate", marker) % 2**32
-    model = GaussianMixture(2, random_state=state, n_init=1, max_iter=500).fit(shifted[:, None])
+    model = GaussianMixture(2, random_state=state, n_init=1, max_iter=500).fit(ordered[:, None])
     means, sds = model.means_[:, 0], np.sqrt(model.covariances_[:, 0, 0])
     high = int(np.argmax(means))
     separation = float(math.sqrt(2) * abs(means[1] - means[0]) / math.hypot(*sds))
-    order = np.argsort(shifted, kind="stable")
-    ordered = shifted[order]
     upper = (model.predict_proba(ordered[:, None])[:, high] > 0.5) & (ordered > means[1 - high])
     if not upper.any() or upper.all():
-        return Gate(marker, said, math.nan, math.nan, separation, "the two Gaussians do not cross between their means")
-    first = int(np.argmax(upper))
+        reason = "the two Gaussians do not cross between their means"
+        return Gate(marker, said, math.nan, math.nan, separation, reason, left)
     # The gate lies on the last value below, so that "strictly above" is the rule everywhere.
-    return _gate(marker, said, values, float(values[order][first - 1]), separation)
+    above = float(fitted[int(np.argmax(upper)) - 1])
+    return Gate(marker, said, above, float((values > above).mean()), separation, not_fitted=left)
 
 
 def _gates(text: str) -> dict[str, float]:

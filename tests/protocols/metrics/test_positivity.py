@@ -43,6 +43,15 @@ def test_far_below_a_wide_upper_population_nobody_is_positive() -> None:
     assert not (values[np.log1p(values) < 4] > found.above).any()
 
 
+def test_cells_that_no_image_covered_do_not_move_the_gate() -> None:
+    values = two_populations()
+    without = gate("CD8", values, Rule(), seed=0)
+    with_zeros = gate("CD8", np.concatenate([values, np.zeros(100)]), Rule(), seed=0)
+    assert with_zeros.above == without.above
+    assert with_zeros.share == pytest.approx(without.share * 20_000 / 20_100)
+    assert with_zeros.note == "100 cells at or below 0: negative, not fitted"
+
+
 def test_percentile_and_gates_given() -> None:
     values = np.arange(1, 102, dtype=float)
     at = gate("A", values, read_rule("percentile:90"), seed=0)
@@ -55,7 +64,8 @@ def test_percentile_and_gates_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "reason"), [([5.0] * 20, "constant"), ([0.0] * 10 + [1.0] * 10, "fewer than three different values")]
+    ("values", "reason"),
+    [([5.0] * 20, "constant"), ([0.0] * 10 + [1.0, 2.0] * 10, "fewer than three different values above 0")],
 )
 def test_what_has_no_gate_says_why(values: list[float], reason: str) -> None:
     found = gate("A", np.array(values), Rule(), seed=0)

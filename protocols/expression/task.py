@@ -18,6 +18,7 @@ TASK = Task(
     companions=Part("protocols.expression.roles:companions"),
     evidence=Part("protocols.expression.evidence:evidence"),
     audit=Part("protocols.expression.audit:audit"),
+    excluded=Part("protocols.expression.asked:excluded"),
     crops=Part("protocols.expression.view_makers:crops"),
     lacks=Part("protocols.expression.fit:lacks"),
     jobs=Part("protocols.expression.fit:jobs"),

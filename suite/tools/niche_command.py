@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from protocols.metrics.column_association import Association
-    from suite.tools.niche_inputs import CellTable, Columns
+    from suite.tools.niche_inputs import Columns, SlideCells
     from suite.tools.niches import NicheRun
 
 
@@ -68,8 +68,8 @@ def niches_command(
         response = read_response(outcome, response_column)
     elif outcome is not None:
         follow_up, notes = read_follow_up(outcome, time_column, event_column)
-    named = None if markers is None else _list(markers, "--markers")
-    found = run_niches(_tables(cells, named, Columns(x_column, y_column, mpp)), options)
+    named = () if markers is None else _list(markers, "--markers")
+    found = run_niches(_tables(cells, named, Columns(x_column or "", y_column or "", mpp)), options)
     rows, said = ([], notes) if outcome is None else _associated(found, follow_up, response, outcome)
     write_text_whole(out, niche_csv(found))
     for line in run_lines(found, options):
@@ -86,7 +86,7 @@ def niches_command(
     typer.echo(f"table: {out}")
 
 
-def _tables(cells: Path, markers: Sequence[str] | None, columns: Columns) -> Iterator[CellTable]:
+def _tables(cells: Path, markers: Sequence[str], columns: Columns) -> Iterator[SlideCells]:
     from protocols.progress import track
     from suite.tools.niche_inputs import is_manifest, read_cells, read_manifest
 

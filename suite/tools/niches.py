@@ -13,7 +13,7 @@ import pandas as pd
 from protocols.errors import UserError, did_you_mean
 from protocols.metrics.niches import DRAWS, LEAST_POSITIVES, RADIUS_UM, Counts, Niche, added, count_pairs, niches
 from protocols.metrics.positivity import Gate, Rule, gate, positives
-from suite.tools.niche_inputs import CellTable
+from suite.tools.niche_inputs import SlideCells
 
 Pair = tuple[str, str]
 COHORT = "all slides"
@@ -65,7 +65,7 @@ class NicheRun:
         return made
 
 
-def run_niches(slides: Iterable[CellTable], options: Options) -> NicheRun:
+def run_niches(slides: Iterable[SlideCells], options: Options) -> NicheRun:
     """Tables are looked at one at a time; of each only counts are kept (and values, for gates of all slides)."""
     seen = list(slides) if options.gates_from_all else slides
     shared = _gates_of_all(list(seen), options) if options.gates_from_all else None
@@ -112,7 +112,7 @@ def _gates(values: np.ndarray, markers: Sequence[str], options: Options) -> list
     return [gate(name, values[:, at], options.rule, seed=options.seed) for at, name in enumerate(markers)]
 
 
-def _gates_of_all(slides: list[CellTable], options: Options) -> list[Gate]:
+def _gates_of_all(slides: list[SlideCells], options: Options) -> list[Gate]:
     for one in slides[1:]:
         _same_markers(one, slides[0].markers)
     return _gates(np.concatenate([one.values for one in slides]), slides[0].markers, options)
@@ -123,7 +123,7 @@ def _without_gate(several: list[tuple[Gate, ...]]) -> dict[str, str]:
     return {one.marker: one.reason for gates in several for one in gates if one.reason}
 
 
-def _same_markers(table: CellTable, markers: tuple[str, ...]) -> None:
+def _same_markers(table: SlideCells, markers: tuple[str, ...]) -> None:
     if markers and table.markers != markers:
         apart = sorted(set(table.markers) ^ set(markers)) or ["their order"]
         raise UserError(

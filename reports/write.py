@@ -20,7 +20,7 @@ from reports.data import boards_csv, boards_json, genes_csv, ranks_csv
 from reports.figures import safe, save_figures, write_figures
 from reports.ihc import grid_figure, h_score_grid, ihc_cells
 from reports.latex import latex
-from reports.leaderboard import build_leaderboards, without_records
+from reports.leaderboard import Leaderboard, build_leaderboards, without_records
 from reports.maps import encode_maps, read_maps
 from reports.markdown import markdown
 from reports.notices import TaskNotices

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from protocols.contract import FloatArray, RowArray, Settings
 from protocols.errors import UserError
 from protocols.expression.store import CohortStore
+from protocols.expression.targets import fold_targets
 from protocols.expression.truth import ORACLE, of_cells
 from protocols.expression.views import InputView, RowReader, TrainingView
 from protocols.images.crops import CohortCrops
@@ -29,7 +31,7 @@ def crops(opened: Opened) -> list[CropSet]:
 
 
 class ViewMaker:
-    """Makes the views of one cohort for one model. Test views are built without touching a count.
+    """Makes the views of one cohort for one model. Test views are built without touching what was measured.
 
     ``workspace``: where a training may leave a checkpoint.
     """
@@ -68,15 +70,18 @@ class ViewMaker:
         )
 
     def training(self, rows: RowArray, genes: Sequence[str]) -> TrainingView:
-        """The same with targets for ``genes`` and raw counts for every gene these slides measure."""
+        """The same with targets for ``genes`` in the measure fitted on these very rows, and of a cohort of counts the
+        raw counts of every gene that these slides measure."""
         given = {name: value for name, value in vars(self.inputs(rows, genes)).items() if name != "oracle_reader"}
         every = tuple(sorted(self._store.measured_genes(rows)))
-        counts, measured, _ = self._store.counts(rows, every)
+        counted: dict[str, Any] = {}
+        if self._store.measure.of == "counts":
+            counts, measured, _ = self._store.counts(rows, every)
+            counted = {"count_matrix": counts, "measured": measured}
         return TrainingView(
             **given,
-            targets=self._store.targets(rows, genes),
-            count_matrix=counts,
-            measured=measured,
+            targets=fold_targets(self._store, rows, genes).of(self._store, rows),
+            **counted,
             all_genes=every,
             workspace=self._workspace,
         )

@@ -31,6 +31,7 @@ def assemble(
     signatures: dict[str, tuple[str, ...]] | None = None,
     slides: Iterable[SlideFile] = (),
     folds: tuple[PublishedFold, ...] | None = None,
+    proteins: pd.DataFrame | None = None,
 ) -> PatientCohort:
     """A checked cohort from tables indexed by patient.
 
@@ -38,7 +39,9 @@ def assemble(
     outcome is missing is left out by name; anything that is not a number, a patient twice and a table of strangers
     are errors.
     """
-    for table, kind in ((outcome, "outcome"), (clinical, "clinical"), (genomic, "genomic")):
+    proteins = pd.DataFrame(index=outcome.index) if proteins is None else proteins
+    tables = {"outcome": outcome, "clinical": clinical, "genomic": genomic, "proteins": proteins}
+    for kind, table in tables.items():
         if table.index.has_duplicates:
             twice = table.index[table.index.duplicated()][0]
             raise UserError(
@@ -75,6 +78,7 @@ def assemble(
         folds=_folds_of(folds, set(kept.index), set(values.index), where),
         endpoint=endpoint,
         excluded=tuple(excluded),
+        proteins=_features(proteins, kept.index, "proteins", where).astype(np.float32),
     )
 
 
@@ -233,12 +237,14 @@ def read_tidy(
     outcome: str,
     clinical: str | None = None,
     genomic: str | None = None,
+    proteins: str | None = None,
     slides: str | None = None,
     signatures: str | None = None,
     splits: str | None = None,
     endpoint: str = "overall survival",
 ) -> PatientCohort:
-    """Plain tables, one row a patient: outcome (patient, time, event, optional unit), clinical, genomic."""
+    """Plain tables, one row a patient: outcome (patient, time, event, optional unit), clinical, genomic,
+    proteins (any numbers)."""
     follow_up = by_patient(root / outcome)
     if "unit" in follow_up.columns:
         unknown = sorted(set(follow_up["unit"]) - set(UNITS))
@@ -259,6 +265,7 @@ def read_tidy(
         signatures=read_signatures(root / signatures) if signatures else None,
         slides=read_slides(root / slides, root) if slides else (),
         folds=read_splits(root / splits) if splits else None,
+        proteins=by_patient(root / proteins) if proteins else None,
     )
 
 

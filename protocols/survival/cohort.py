@@ -36,11 +36,12 @@ class PublishedFold:
 
 @dataclass(frozen=True)
 class PatientCohort:
-    """Checked: one row a patient, sorted by patient, the same index (named ``patient``) in all three tables.
+    """Checked: one row a patient, sorted by patient, the same index (named ``patient``) in all four tables.
 
     ``outcome``: columns time (months, float64 > 0) and event (bool). ``clinical``: float columns, NaN where missing.
-    ``genomic``: float32 columns named ``GENE_rnaseq``, ``GENE_cnv`` or ``GENE_mut``, sorted; NaN where missing. Either
-    of the last two may have no column. ``slides`` may be empty: then only models without images apply.
+    ``genomic``: float32 columns named ``GENE_rnaseq``, ``GENE_cnv`` or ``GENE_mut``, sorted; NaN where missing.
+    ``proteins``: float32 columns by name, sorted (``mean_CD8``, ``niche_CD8_CD4``, or whatever was measured); NaN where
+    missing. Each of the last three may have no column. ``slides`` may be empty: then only models without images apply.
     """
 
     name: str
@@ -52,3 +53,4 @@ class PatientCohort:
     folds: tuple[PublishedFold, ...] | None = None
     endpoint: str = "overall survival"
     excluded: tuple[Exclusion, ...] = ()
+    proteins: pd.DataFrame = field(default_factory=pd.DataFrame)

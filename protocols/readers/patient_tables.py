@@ -78,7 +78,7 @@ def assemble(
         folds=_folds_of(folds, set(kept.index), set(values.index), where),
         endpoint=endpoint,
         excluded=tuple(excluded),
-        proteins=_features(proteins, kept.index, "proteins", where).astype(np.float32),
+        proteins=numeric_features(proteins, kept.index, "proteins", where).astype(np.float32),
     )
 
 

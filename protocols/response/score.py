@@ -95,7 +95,8 @@ def score_folds(folds: Sequence[ScoredFold]) -> ResponseScores:
             "prevalence": prevalence,
             "brier": brier(response, probability),
             "calibration_intercept": calibrated.intercept,
-            "calibration_slope": calibrated.slope,
+            # One answer a fold has no slope: what is left is the offset of the folds' models from each other.
+            "calibration_slope": None if all(row["constant"] for row in rows) else calibrated.slope,
             "calibration_error": calibration_error(response, probability),
             "net_benefit": net_benefit(response, probability, prevalence) if mixed else None,
         },

@@ -36,7 +36,7 @@ def read_tidy(
     odd = given[~codes.map(lambda value: value is None or isinstance(value, bool))]
     if len(odd):
         raise UserError(
-            f"response of {odd.index[0]} is {odd.iloc[0]!r}", where=where, expected="1 (responded) or 0 (did not)",
+            f"response of {odd.index[0]} is {str(odd.iloc[0])!r}", where=where, expected="1 (responded) or 0 (did not)",
             remedy="write the table with these two codes; leave out who cannot be judged",
         )  # fmt: skip
     left_out = given.isna()

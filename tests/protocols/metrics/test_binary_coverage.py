@@ -27,7 +27,7 @@ FOLDS = 5
 def folds_of(rng: np.random.Generator, n: int, share: float, strength: float) -> dict[str, Fold]:
     """Five stratified folds; two normal laws, a standard deviation each, so far apart that the AUC is ``strength``."""
     response = np.arange(n) < round(n * share)
-    found = {}
+    found: dict[str, Fold] = {}
     for k in range(FOLDS):
         own = response[k::FOLDS]
         score = rng.normal(size=len(own)) + np.sqrt(2) * norm.ppf(strength) * own

@@ -12,7 +12,16 @@ from suite.engine.run import Run
 from tests.suite.engine_run import params
 
 MODELS = ["response_prevalence", "own_response"]
-PROTEINS = ("mean_CD3e", "mean_CD4", "mean_CD8", "mean_CD68", "mean_FOXP3", "mean_MPO", "niche_CD8_CD4", "niche_CD68_MPO")
+PROTEINS = (
+    "mean_CD3e",
+    "mean_CD4",
+    "mean_CD8",
+    "mean_CD68",
+    "mean_FOXP3",
+    "mean_MPO",
+    "niche_CD8_CD4",
+    "niche_CD68_MPO",
+)
 ADAPTER = """
 from baselines.response.logistic_all import LogisticAll
 from dataclasses import replace

@@ -144,7 +144,7 @@ class _Run:
 
 
 def _as_declared(toy: SurvivalTrainingView, card: object) -> SurvivalTrainingView:
-    """Tiles only for a card with an encoder, tokens and truth only for one that needs them: the views say so to others."""
+    """Tiles only for a card with an encoder, tokens and truth only for one that needs them: views say so to others."""
     if not isinstance(card, Card):
         return toy
     if not card.encoder:

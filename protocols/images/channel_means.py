@@ -94,10 +94,11 @@ def _bins(extent: int, side: float, most: int) -> NDArray[np.int64]:
 
 def _segments(page: Any) -> Iterator[tuple[int, int, int, NDArray[Any]]]:
     """``(top, left, first sample, pixels (h, w, samples))`` of every tile, strip or band, one at a time."""
-    width, height, samples = int(page.imagewidth), int(page.imagelength), int(page.samplesperpixel)
-    whole = not page.is_tiled and int(page.compression) == 1 and page.is_contiguous
-    if whole and (samples == 1 or int(page.planarconfig) == 1):
-        file, dtype = page.parent.filehandle, np.dtype(page.parent.byteorder + page.dtype.char)
+    key = page.keyframe
+    width, height, samples = int(key.imagewidth), int(key.imagelength), int(key.samplesperpixel)
+    whole = not key.is_tiled and int(key.compression) == 1 and page.is_contiguous
+    if whole and (samples == 1 or int(key.planarconfig) == 1):
+        file, dtype = page.parent.filehandle, np.dtype(page.parent.byteorder + key.dtype.char)
         stride = width * samples * dtype.itemsize
         for top in range(0, height, BAND_ROWS):
             count = min(BAND_ROWS, height - top)

@@ -32,8 +32,8 @@ CHANNEL = re.compile(r"mean_intensity_channel(\d+)")
 def read(entry: SlideEntry, root: Path) -> SlideData:
     """One slide.
 
-    Options: ``xy`` = corner (default) or centre: which point of a tile ``x, y`` are. The release does not say; its
-    tiles are cut from ``(x, y)`` on, as its CLAM-like ``coords`` are, so the upper left corner is the reading here.
+    Options: ``xy`` = corner (default) or centre: which point of a tile ``x, y`` are. The release's extract_he_patch.py
+    reads 224 × 224 px of level 0 from ``(x, y)`` on: they are upper left corners.
     ``mpp``: else the image's own, else 0.25. ``tile_px`` with an image: 224. ``markers``: names of channels in order.
     A row without a tile is left out and noted, as is a tile without a row.
     """

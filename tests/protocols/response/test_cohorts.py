@@ -27,7 +27,7 @@ def read(folder: Path, outcome: str = OUTCOME, **tables: str) -> ResponseStore:
     named = {"outcome": outcome, **tables}
     for name, text in named.items():
         (folder / f"{name}.csv").write_text(text)
-    cohort = read_tidy("mine", folder, **{name: f"{name}.csv" for name in named})  # type: ignore[arg-type]
+    cohort = read_tidy("mine", folder, **{name: f"{name}.csv" for name in named})
     return write_response_store(folder / "stored", cohort, phantom=False)
 
 
@@ -89,7 +89,7 @@ def test_biomarkers_and_niches_by_name() -> None:
 def made(folder: Path, n: int = 148, **options: float) -> ResponseStore:
     write_patients(folder, n, **options)  # type: ignore[arg-type]
     files = {name: f"{name}.csv" for name in ("outcome", "clinical", "proteins")}
-    return write_response_store(folder / "stored", read_tidy("made", folder, **files), phantom=True)  # type: ignore[arg-type]
+    return write_response_store(folder / "stored", read_tidy("made", folder, **files), phantom=True)
 
 
 def test_folds_are_as_even_as_scikit_learns(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_an_outcome_in_disguise_is_refused(tmp_path: Path) -> None:
     table["PFS_months"] = 1.0
     table.to_csv(folder / "clinical.csv", index=False)
     files = {name: f"{name}.csv" for name in ("outcome", "clinical", "proteins")}
-    cohort = read_tidy("leaky", folder, **files)  # type: ignore[arg-type]
+    cohort = read_tidy("leaky", folder, **files)
     found = audited(write_response_store(folder / "stored", cohort, phantom=False))
     assert found["no outcome among the features, by content"].verdict == "fail"
     assert "'marker_7'" in found["no outcome among the features, by content"].detail

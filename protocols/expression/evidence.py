@@ -5,6 +5,7 @@ from __future__ import annotations
 from protocols.expression.store import CohortStore
 from protocols.identity.evidence import Evidence, Item
 from protocols.identity.tables import CELLS, Tokens, sketch_of_counts, sketch_of_intensities
+from protocols.images.tile_folder import recognised_by
 from protocols.task import Opened
 
 
@@ -17,7 +18,7 @@ def evidence(opened: Opened) -> Evidence:
                 f"slide {slide.slide}",
                 slide.patient,
                 (slide.start, slide.stop),
-                scan=root / slide.image,
+                scan=recognised_by(root / slide.image),
                 picture=True,
                 has_table=True,
                 tokens=_tokens(store, index),

@@ -125,4 +125,5 @@ def cohort_crops(store: CohortStore, root: Path) -> CohortCrops:
         images=[(root / slide.image, slide.mpp) for slide in store.slides],
         crop_um=store.info.crop_um,
         pixels=store.info.crop_pixels,
+        names=store.units["cell_id"].to_numpy().astype(str) if store.info.unit == "tile" else None,
     )

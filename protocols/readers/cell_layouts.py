@@ -14,9 +14,12 @@ NO_MARKER = re.compile(
 )
 """Nuclear stains and empty channels: they say where a cell is and not what it is. The whole name must match."""
 SHAPES = frozenset(
-        {"area", "perimeter", "majoraxislength", "minoraxislength", "eccentricity", "solidity", "extent",
-     "orientation", "equivalentdiameter", "convexarea", "eulernumber", "circularity", "imageid", "slideid", "fov",
-     "cellsize", "nucleusarea", "cellarea", "filledarea", "feretdiametermax", "compactness", "elongation", "label"}
+    {
+        "area", "perimeter", "majoraxislength", "minoraxislength", "eccentricity", "solidity", "extent",
+        "orientation", "equivalentdiameter", "convexarea", "eulernumber", "circularity", "imageid", "slideid",
+        "fov", "cellsize", "nucleusarea", "cellarea", "filledarea", "feretdiametermax", "compactness",
+        "elongation", "label",
+    }
 )  # fmt: skip
 """Columns of size, shape and place, in lower case without blanks and underscores (regionprops, MCMICRO, QuPath)."""
 CELL_TYPES = ("phenotype", "cell_type", "Classification")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from protocols.errors import UserError, did_you_mean
 from protocols.readers import checks
-from protocols.readers.cell_layouts import CELL_TYPES, QUPATH, Layout, XyUnit, known_layout, like_markers
+from protocols.readers.cell_layouts import CELL_TYPES, PARTS, QUPATH, Layout, XyUnit, known_layout, like_markers
 from protocols.readers.intensities import checked_intensities, marker_names
 
 SEPARATORS = (",", "\t", ";")
@@ -27,6 +27,7 @@ DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 class CellTable:
     """Cells of one slide: ``ids`` ``(n,)`` unique; ``xy`` float64 ``(n, 2)`` in ``unit``; ``intensities`` float32
     ``(n, markers)``, finite, 0 or more, as the file has them; ``cell_type`` ``(n,)``, "" where there is none, or None.
+    ``notes``: what was taken for what, and what was left out.
     """
 
     ids: NDArray[np.str_]
@@ -36,6 +37,8 @@ class CellTable:
     intensities: NDArray[np.float32]
     cell_type: NDArray[np.str_] | None
     notes: tuple[str, ...]
+    span: str = ""
+    """The note on the range of the intensities."""
 
 
 def read_cell_table(
@@ -67,7 +70,7 @@ def read_cell_table(
     for name in filter(None, (id_column, x, y, cell_type_column)):
         _require(name, columns, path)
     notes = [f"positions are {x}, {y}"] if layout is None or (x, y) != (layout.x, layout.y) else [_said(layout)]
-    xy = np.stack([_positions(frame, name, path) for name in (x, y)], axis=1)
+    xy = np.stack([positions(frame, name, path) for name in (x, y)], axis=1)
     ids, id_name, id_notes = _ids(frame, id_column, layout, path)
     type_name = cell_type_column or next((name for name in CELL_TYPES if name in columns), "")
     chosen, marker_notes = _markers(frame, markers, (id_name, x, y, type_name), path)
@@ -76,9 +79,9 @@ def read_cell_table(
     )
     if type_name and not cell_type_column:
         notes.append(f"cell types are of the column {type_name}")
-    kinds = _cell_types(frame[type_name]) if type_name else None
+    kinds = cell_types(frame[type_name]) if type_name else None
     unit = xy_unit or (layout.unit if layout and (x, y) == (layout.x, layout.y) else "px")
-    return CellTable(ids, xy, unit, tuple(chosen), values, kinds, (*notes, *id_notes, *marker_notes, span))
+    return CellTable(ids, xy, unit, tuple(chosen), values, kinds, (*notes, *id_notes, *marker_notes), span)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -148,7 +151,7 @@ def _require(name: str, columns: Sequence[str], path: Path) -> None:
         )
 
 
-def _positions(frame: pd.DataFrame, name: str, path: Path) -> NDArray[np.float64]:
+def positions(frame: pd.DataFrame, name: str, path: Path) -> NDArray[np.float64]:
     column = pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64)
     if not np.isfinite(column).all():
         raise UserError(
@@ -213,8 +216,8 @@ def _column_of(marker: str, frame: pd.DataFrame, path: Path) -> str:
     if marker in columns:
         return marker
     found = [name for name in columns if (match := QUPATH.fullmatch(name)) and match["marker"].strip() == marker]
-    for name in sorted(found, key=lambda one: ("Cell", "Cytoplasm", "Membrane", "Nucleus").index(one.split(":")[0])):
-        return name
+    if found:
+        return min(found, key=lambda name: PARTS.index(name.split(":")[0]))
     raise UserError(
         f"no column of the marker {marker!r}", where=path, expected="a column of the table",
         remedy=did_you_mean(marker, columns),
@@ -230,5 +233,5 @@ def _text(frame: pd.DataFrame, column: str, path: Path) -> UserError:
     )  # fmt: skip
 
 
-def _cell_types(column: pd.Series) -> NDArray[np.str_]:
+def cell_types(column: pd.Series) -> NDArray[np.str_]:
     return column.fillna("").astype(str).str.strip().to_numpy().astype(str)

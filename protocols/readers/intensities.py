@@ -54,20 +54,22 @@ def checked_intensities(values: Any, names: Sequence[str], *, where: object) -> 
             f"intensities are {found.shape}", where=where, expected=f"units × {len(names)} markers",
             remedy="write the file again",
         )  # fmt: skip
-    limit = float(np.finfo(np.float32).max)
-    for wrong, what, remedy in (
-        (lambda column: ~np.isfinite(column), "not finite", "remove these units, or the marker"),
-        (lambda column: column < 0, "negative", "give the values before background was taken off or they were centred"),
-        (lambda column: column > limit, "beyond float32", "give the image's own units"),
-    ):
-        for column, name in enumerate(names):
-            bad = wrong(found[:, column])
-            if bad.any():
-                raise UserError(
-                    f"{int(bad.sum())} values of {name!r} are {what}, e.g. {found[bad, column][0]:g}",
-                    where=where, expected="finite intensities of 0 or more", remedy=remedy,
-                )  # fmt: skip
+    for column, name in enumerate(names):
+        _refuse_wrong(found[:, column], name, where)
     return np.ascontiguousarray(found, dtype=np.float32), range_note(found)
+
+
+def _refuse_wrong(column: NDArray[Any], name: str, where: object) -> None:
+    for bad, what, remedy in (
+        (~np.isfinite(column), "not finite", "remove these units, or the marker"),
+        (column < 0, "negative", "give the values before background was taken off or they were centred"),
+        (column > np.finfo(np.float32).max, "beyond float32", "give the image's own units"),
+    ):
+        if bad.any():
+            raise UserError(
+                f"{int(bad.sum())} values of {name!r} are {what}, e.g. {column[bad][0]:g}", where=where,
+                expected="finite intensities of 0 or more", remedy=remedy,
+            )  # fmt: skip
 
 
 def range_note(values: NDArray[Any]) -> str:

@@ -15,6 +15,7 @@ from suite.tools.features_command import register as register_features
 from suite.tools.niche_command import niches_command
 from suite.tools.signature_command import signature
 from suite.tools.stain_command import stain_slide_command
+from suite.tools.virtual_codex_command import virtual_codex_command
 
 Name = Annotated[str, typer.Argument()]
 
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(stage, name="stage")
 app.command("stain-slide")(stain_slide_command)
+app.command("virtual-codex")(virtual_codex_command)
 app.command()(signature)
 app.command("niches")(niches_command)
 register_features(app)

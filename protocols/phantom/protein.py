@@ -32,9 +32,7 @@ def generate_protein(
     (out / MARKER).unlink(missing_ok=True)
     generate_slides(out, settings, seed, development(settings), progress, only)
     generate_slides(out / "tma", settings, seed, external(settings), progress, only)
-    generate_patients(out, settings, seed)
-    if progress is not None:
-        progress(f"patients: {settings.followed} followed, {settings.treated} treated")
+    generate_patients(out, settings, seed, progress, only)
     write_text_whole(out / MARKER, json.dumps(describe(settings, seed), indent=1) + "\n")
 
 

@@ -68,8 +68,10 @@ class ProteinSettings:
     """Log-odds of a response where nothing speaks for or against it."""
     biomarker_loading: tuple[float, float] = (0.35, 0.25)
     """Correlation of PD-L1 and of TMB with the log-odds of a response."""
-    tcga: TcgaSettings = field(default_factory=lambda: MINI_TCGA)
-    """Follow-up: the Weibull law and the censored share of the TCGA-like phantom."""
+    tcga: TcgaSettings = field(
+        default_factory=lambda: replace(MINI_TCGA, slide=replace(MINI_TCGA.slide, image_px=192, tile_px=192))
+    )
+    """Follow-up: the Weibull law and the censored share of the TCGA-like phantom, and its slides, 192 px at 0.5 µm."""
 
     def __post_init__(self) -> None:
         for name, ok, expected in (

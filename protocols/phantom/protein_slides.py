@@ -100,11 +100,15 @@ def generate_slides(
             progress(f"{out.name}: slide {number}/{len(which.names)}")
     merged = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
     write_parquet(out / "truth" / "genes.parquet", merged)
+    # A table of units says neither what a unit is nor that its nuclear stain is to be kept.
+    header, options = (",unit,markers", ",tile,markers.txt") if which.external else ("", "")
     lines = [
-        f"{name.slide},{name.patient},{name.cancer},tables/{name.slide}.csv,images/{name.slide}.ome.tif\n"
+        f"{name.slide},{name.patient},{name.cancer},tables/{name.slide}.csv,images/{name.slide}.ome.tif{options}\n"
         for name in which.names
     ]
-    write_text_whole(out / "slides.csv", "slide,patient,cancer,table,image\n" + "".join(lines))
+    if which.external:
+        write_text_whole(out / "markers.txt", "".join(f"{marker}\n" for marker in MARKERS))
+    write_text_whole(out / "slides.csv", f"slide,patient,cancer,table,image{header}\n" + "".join(lines))
 
 
 def _write_tables(

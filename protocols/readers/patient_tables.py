@@ -73,14 +73,14 @@ def assemble(
     return PatientCohort(
         name=name,
         outcome=pd.DataFrame({"time": kept["time"].astype(np.float64), "event": kept["event"].astype(bool)}),
-        clinical=_features(clinical, kept.index, "clinical", where).astype(np.float64),
-        genomic=_features(genomic, kept.index, "genomic", where).astype(np.float32),
+        clinical=numeric_features(clinical, kept.index, "clinical", where).astype(np.float64),
+        genomic=numeric_features(genomic, kept.index, "genomic", where).astype(np.float32),
         signatures=signatures or {},
         slides=tuple(sorted((s for s in slides if s.patient in kept.index), key=lambda s: (s.patient, s.slide))),
         folds=_folds_of(folds, set(kept.index), set(values.index), where),
         endpoint=endpoint,
         excluded=tuple(excluded),
-        proteins=_features(proteins, kept.index, "proteins", where).astype(np.float32),
+        proteins=numeric_features(proteins, kept.index, "proteins", where).astype(np.float32),
     )
 
 
@@ -103,7 +103,7 @@ def _numeric(values: pd.Series[float], column: str, where: object) -> pd.Series[
     return found
 
 
-def _features(table: pd.DataFrame, patients: pd.Index[str], kind: str, where: object) -> pd.DataFrame:
+def numeric_features(table: pd.DataFrame, patients: pd.Index[str], kind: str, where: object) -> pd.DataFrame:
     """Numeric columns in sorted order, one row a patient; a patient that the table lacks has only holes."""
     if len(table.columns) and not len(table.index.intersection(patients)):
         raise UserError(

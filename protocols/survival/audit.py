@@ -13,9 +13,9 @@ import numpy as np
 
 from protocols.findings import Finding, FoldFacts, RoleFacts
 from protocols.metrics.concordance import pair_counts
+from protocols.outcome_leak import outcome_findings
 from protocols.splits import Exclusion, Fold, Split
 from protocols.survival.contract import GENOMIC_KINDS
-from protocols.survival.outcome_leak import outcome_findings
 from protocols.survival.store import PatientStore
 from protocols.task import Question
 

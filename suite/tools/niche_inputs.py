@@ -61,7 +61,7 @@ def read_manifest(path: Path) -> list[tuple[str, str, Path]]:
             )
         if patient in ("", "nan"):
             raise UserError(f"slide {slide} has no patient", where=path, expected="whose it is", remedy="fill it in")
-    return found
+    return sorted(found, key=lambda one: one[1])  # slides of a patient follow each other
 
 
 def read_cells(path: Path, *, slide: str, patient: str, markers: Sequence[str], columns: Columns) -> SlideCells:

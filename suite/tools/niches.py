@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,8 @@ import pandas as pd
 from protocols.errors import UserError, did_you_mean
 from protocols.metrics.niches import DRAWS, LEAST_POSITIVES, RADIUS_UM, Counts, Niche, added, count_pairs, niches
 from protocols.metrics.positivity import Gate, Rule, gate, positives
-from suite.tools.niche_inputs import SlideCells
+from protocols.seeds import derive_seed
+from suite.tools.niche_inputs import Float, SlideCells
 
 Pair = tuple[str, str]
 COHORT = "all slides"
@@ -66,49 +68,55 @@ class NicheRun:
 
 
 def run_niches(slides: Iterable[SlideCells], options: Options) -> NicheRun:
-    """Tables are looked at one at a time; of each only counts are kept (and values, for gates of all slides)."""
+    """Slides of a patient follow each other; tables are looked at one at a time, and of a patient who is done only what
+    was judged is kept (with gates of all slides, all tables are held)."""
     seen = list(slides) if options.gates_from_all else slides
     shared = _gates_of_all(list(seen), options) if options.gates_from_all else None
-    counts: dict[str, list[Counts]] = {}
-    names: dict[str, list[str]] = {}
-    sums: dict[str, list[np.ndarray]] = {}
     gates: dict[str, tuple[Gate, ...]] = {COHORT: tuple(shared)} if shared else {}
     notes: list[str] = []
+    patients: list[PatientNiches] = []
     markers: tuple[str, ...] = ()
-    for table in seen:
-        _same_markers(table, markers)
-        markers = table.markers
-        own = shared or _gates(table.values, markers, options)
-        if shared is None:
-            gates[table.slide] = tuple(own)
-        notes += table.notes
-        found = count_pairs(
-            table.xy, positives(table.values, own), markers, radius=options.radius_um,
-            seed=options.seed, permutations=options.permutations, blocks=options.block_um,
-        )  # fmt: skip
-        counts.setdefault(table.patient, []).append(found)
-        names.setdefault(table.patient, []).append(table.slide)
-        sums.setdefault(table.patient, []).append(table.values.sum(axis=0))
-    _known_pairs(options.pairs, markers)
-    patients = []
-    for patient, several in counts.items():
-        whole = added(several)
-        means = np.sum(sums[patient], axis=0) / whole.cells
-        undefined = _without_gate([gates[COHORT if shared else slide] for slide in names[patient]])
-        judged = niches(whole, options.pairs, undefined=undefined, least_positives=options.least_positives)
-        patients.append(
-            PatientNiches(
-                patient,
-                tuple(names[patient]),
-                whole.cells,
-                tuple(judged),
-                dict(zip(markers, means.tolist(), strict=True)),
-            )
-        )
+    for patient, of_patient in groupby(seen, key=lambda table: table.patient):
+        counts: list[Counts] = []
+        names: list[str] = []
+        without: dict[str, str] = {}
+        total: Float = np.zeros(1)
+        for table in of_patient:
+            _same_markers(table, markers)
+            if not markers:
+                markers = table.markers
+                _known_pairs(options.pairs, markers)
+            own = shared or _gates(table.values, markers, options)
+            if shared is None:
+                gates[table.slide] = tuple(own)
+            # A marker without a gate on any slide of a patient is undefined for the patient: half a count is none.
+            without |= {one.marker: one.reason for one in own if one.reason}
+            notes += table.notes
+            names.append(table.slide)
+            total = total + table.values.sum(axis=0)
+            one = _counted(table, own, options)
+            counts = [added([*counts, one])]
+        whole = counts[0]
+        judged = niches(whole, options.pairs, undefined=without, least_positives=options.least_positives)
+        means = dict(zip(markers, (total / whole.cells).tolist(), strict=True))
+        patients.append(PatientNiches(patient, tuple(names), whole.cells, tuple(judged), means))
     return NicheRun(tuple(sorted(patients, key=lambda one: one.patient)), gates, tuple(notes))
 
 
-def _gates(values: np.ndarray, markers: Sequence[str], options: Options) -> list[Gate]:
+def _counted(table: SlideCells, gates: list[Gate], options: Options) -> Counts:
+    return count_pairs(
+        table.xy,
+        positives(table.values, gates),
+        table.markers,
+        radius=options.radius_um,
+        # Of its own for each slide: equal orders on two slides of a patient would not be independent draws.
+        seed=derive_seed(options.seed, table.slide),
+        permutations=options.permutations,
+        blocks=options.block_um,
+    )
+
+
+def _gates(values: Float, markers: Sequence[str], options: Options) -> list[Gate]:
     return [gate(name, values[:, at], options.rule, seed=options.seed) for at, name in enumerate(markers)]
 
 
@@ -116,11 +124,6 @@ def _gates_of_all(slides: list[SlideCells], options: Options) -> list[Gate]:
     for one in slides[1:]:
         _same_markers(one, slides[0].markers)
     return _gates(np.concatenate([one.values for one in slides]), slides[0].markers, options)
-
-
-def _without_gate(several: list[tuple[Gate, ...]]) -> dict[str, str]:
-    """A marker without a gate on any slide of a patient is undefined for the patient: half a count is none."""
-    return {one.marker: one.reason for gates in several for one in gates if one.reason}
 
 
 def _same_markers(table: SlideCells, markers: tuple[str, ...]) -> None:

@@ -47,6 +47,7 @@ EXPECTED = {
     "prognosis": expected("tcga_survival/my_patients", "survival/my_patients", "phantom_codex"),
     "tcga_expression": expected("tcga_expression/my_tumours", "bulk/my_tumours", "phantom_bulk"),
     "gbm_spatial": expected("gbm_spatial/my_sections", "bulk/my_tumours bulk/my_sections", "phantom_bulk"),
+    "response": expected("response/my_patients", "response/my_patients", "phantom_codex"),
     "ihc4bc": expected("ihc4bc/my_pairs_ER", "staining/my_pairs", "phantom_ihc"),
     "her2st": expected("intra_patient/her2st inter_patient/her2st", "expression/her2st", ""),
 }

@@ -97,6 +97,24 @@ def test_patients_and_follow_up(tmp_path: Path) -> None:
     assert (found["patients"] == 23).all()
 
 
+def test_slides_of_a_patient_are_drawn_apart_and_their_order_does_not_matter(tmp_path: Path) -> None:
+    manifest = cohort(tmp_path, 3)
+    common = ("--mpp", 1, "--positive", GATES, "--permutations", 49)
+    ran(manifest, "--out", tmp_path / "one.csv", *common)
+    table = pd.read_csv(manifest)
+    table.iloc[::-1].sort_values("slide").to_csv(manifest, index=False)
+    ran(manifest, "--out", tmp_path / "other.csv", *common)
+    one, other = (pd.read_csv(tmp_path / name).drop(columns="slides") for name in ("one.csv", "other.csv"))
+    pd.testing.assert_frame_equal(one, other)
+    twice = pd.DataFrame([("a", "p", "s0.csv.gz"), ("b", "p", "s0.csv.gz")], columns=["slide", "patient", "table"])
+    twice.to_csv(manifest, index=False)
+    ran(manifest, "--out", tmp_path / "twice.csv", *common, "--pairs", "CD8:CD4")
+    both = pd.read_csv(tmp_path / "twice.csv")["null_sd"][0]  # per A-positive cell, of which there are twice as many
+    twice.iloc[:1].to_csv(manifest, index=False)
+    ran(manifest, "--out", tmp_path / "once.csv", *common, "--pairs", "CD8:CD4")
+    assert both / pd.read_csv(tmp_path / "once.csv")["null_sd"][0] == pytest.approx(2**-0.5, rel=0.2)
+
+
 def test_a_response_is_an_auc(tmp_path: Path) -> None:
     columns = tmp_path / "columns.csv"
     said = ran(

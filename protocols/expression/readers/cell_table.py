@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from protocols.task import Part, Reader
+from protocols.expression.proteins import ProteinReader
+from protocols.task import Part
 
-READER = Reader(
+READER = ProteinReader(
     name="cell_table",
     task="expression",
     read=Part("protocols.readers.cells_on_image:read_table"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from protocols.task import Part, Reader
+from protocols.expression.proteins import ProteinReader
+from protocols.task import Part
 
-READER = Reader(
+READER = ProteinReader(
     name="multiplex_image",
     task="expression",
     read=Part("protocols.readers.multiplex_image:read"),

@@ -85,6 +85,8 @@ def test_the_development_set_lies_in_hex_s_layout(folder: Path) -> None:
 def test_the_external_set_is_of_others_and_partly_annotated(folder: Path) -> None:
     inner, outer = rows(folder / "slides.csv"), rows(folder / "tma" / "slides.csv")
     assert not {row["patient"] for row in inner} & {row["patient"] for row in outer}
+    assert {(row["unit"], row["markers"]) for row in outer} == {("tile", "markers.txt")}
+    assert (folder / "tma" / "markers.txt").read_text().split("\n") == [*MARKERS, ""]
     annotated, bare = (rows(folder / "tma" / row["table"]) for row in outer)
     assert list(annotated[0]) == ["cell_id", "x", "y", "cell_type", *MARKERS]
     assert all(line["cell_type"] for line in annotated)

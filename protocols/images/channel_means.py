@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from protocols.errors import UserError
 from protocols.readers import checks
 
-BAND_ROWS = 256
-"""Rows read together from an uncompressed plane that is stored in one piece."""
+BAND_BYTES = 2 << 20
+"""Read together, in whole rows, from an uncompressed plane that is stored in one piece."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +100,9 @@ def _segments(page: Any) -> Iterator[tuple[int, int, int, NDArray[Any]]]:
     if whole and (samples == 1 or int(key.planarconfig) == 1):
         file, dtype = page.parent.filehandle, np.dtype(page.parent.byteorder + key.dtype.char)
         stride = width * samples * dtype.itemsize
-        for top in range(0, height, BAND_ROWS):
-            count = min(BAND_ROWS, height - top)
+        band = max(1, BAND_BYTES // stride)
+        for top in range(0, height, band):
+            count = min(band, height - top)
             file.seek(int(page.dataoffsets[0]) + top * stride)
             raw = file.read(count * stride)
             yield top, 0, 0, np.frombuffer(raw, dtype).reshape(count, width, samples)

@@ -89,14 +89,16 @@ def build_protein_slide(
     cell_type: NDArray[np.str_] | None = None,
     where: object,
     notes: Sequence[str] = (),
+    span: str = "",
 ) -> SlideData:
     """:func:`build_slide` of intensities: the same checks of places, those of numbers by :mod:`.intensities`.
 
-    ``intensities`` ``(units, names)`` of any number type; a note says their range. ``cell_type`` ``(units,)``.
+    ``intensities`` ``(units, names)`` of any number type; ``span`` is the note on their range as the file has them (it
+    is made here of those that are given, where there is none). ``cell_type`` ``(units,)``.
     """
     scale = _placed(entry, unit, image, mpp, ids, xy_px, where=where)
     markers = marker_names(names, where=where)
-    values, span = checked_intensities(intensities, markers, where=where)
+    values, own_span = checked_intensities(intensities, markers, where=where)
     if len(values) != len(ids):
         raise UserError(
             f"intensities of {len(values)} {unit}s", where=where, expected=f"{len(ids)}", remedy="write the file again"
@@ -117,7 +119,7 @@ def build_protein_slide(
         _units(ids, xy_px, inside),
         markers,
         None,
-        (*notes, span, *outside_notes, *flat),
+        (*notes, span or own_span, *outside_notes, *flat),
         values[inside],
         None if cell_type is None else np.asarray(cell_type, str)[inside],
     )

@@ -72,4 +72,5 @@ def _with_image(entry: SlideEntry, root: Path, table: CellTable, where: Path) ->
         cell_type=table.cell_type,
         where=where,
         notes=(*table.notes, *differ),
+        span=table.span,
     )

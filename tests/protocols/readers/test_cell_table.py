@@ -153,6 +153,7 @@ def test_cells_lie_on_the_image(root):
     slide = read(root, MCMICRO)
     assert (slide.unit, slide.mpp, slide.counts, slide.genes) == ("cell", 0.5, None, ("ELANE", "CD57"))
     assert slide.units["x_px"].tolist() == [10.5, 110.5, 60.5]
+    assert any("from 0 to 65535 (float64" in note for note in slide.notes)
     um = read(root, QUPATH)  # 0.5 µm a pixel
     assert um.units["x_px"].tolist() == [10.5, 110.5]
     assert um.units["y_px"].tolist() == [21, 31]

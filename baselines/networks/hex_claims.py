@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from protocols.contract import Published
 
-PAPER = "Li et al., Nature Medicine 2026 (HEX)"
+PAPER = "HEX (Li et al., Nature Medicine 2026)"
 DIGEST = "secondary digests agree on it; not checked against the paper's text"
 POOLED = "tiles pooled across slides, as the released script does; split unknown, nor whether patients were held out"
 TUNED = "of MUSK with its last four layers tuned on 754,836 tiles of 10 patients of one hospital"
@@ -47,34 +47,14 @@ def hex_claims(*, tuned: bool) -> tuple[Published, ...]:
 
 
 def mica_claims() -> tuple[Published, ...]:
-    """Prognosis and response from H&E with virtual proteins."""
-    cohorts = "six NSCLC cohorts, 2,298 patients"
-    released = "the released script writes the validation C of every epoch and has no test set"
+    """Prognosis from H&E with virtual proteins; response is a task of its own and its cards carry those numbers."""
     return (
         _claim(
             "tcga_survival", "", 0.22, "gain in C-index over clinical variables",
-            f"{cohorts}; abstract; .71 against .58 by {DIGEST}; no interval; {released}", board="average",
-        ),
-        _claim(
-            "response", "auc_mean", 0.82, "AUC, response to immunotherapy",
-            f"148 patients, cross-validated, mean or pooled unsaid; PD-L1 .66 on them; data and classifier not"
-            f" released; {DIGEST}",
-        ),
-        _claim(
-            "response", "", 0.24, "gain in AUC over biomarkers, least",
-            "abstract; 24 to 39 %: .82 against PD-L1 .66 is 24 %, against TMB .59 is 39 %; no interval",
-        ),
-        _claim(
-            "response", "", 0.39, "gain in AUC over biomarkers, most",
-            "abstract; 24 to 39 %: .82 against PD-L1 .66 is 24 %, against TMB .59 is 39 %; no interval",
+            f"six NSCLC cohorts, 2,298 patients; abstract; .71 against .58: {DIGEST}; no interval; the released script"
+            " writes the validation C of every epoch and has no test set", board="average",
         ),
     )  # fmt: skip
-
-
-def biomarker_claims(value: float) -> tuple[Published, ...]:
-    """The baselines that the paper compares the response with: PD-L1 .66, tumour mutational burden .59."""
-    note = f"148 patients, as the paper measured it beside HEX's .82; data not released; {DIGEST}"
-    return (_claim("response", "auc_mean", value, "AUC, response to immunotherapy", note),)
 
 
 def _claim(protocol: str, metric: str, value: float, words: str, note: str, board: str = "") -> Published:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.response.parts.logistic import HOW, LICENCE, OVERLAP, Logistic
-from baselines.response.parts.published import mica
+from baselines.response.parts.published import gains, mica
 from protocols.contract import Card
 from protocols.response.contract import ResponseInputs
 
@@ -23,7 +23,7 @@ class LogisticAll(Logistic):
         paper="Hosmer & Lemeshow, Applied Logistic Regression, 2000; scikit-learn",
         needs=("clinical", "proteins"),
         training_overlap=OVERLAP,
-        published=(mica(),),
+        published=(mica(), *gains()),
         notes=(
             "The published 0.82 is MICA's, of slides and virtual proteins; it stands here as the claim to compare.",
         ),

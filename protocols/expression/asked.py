@@ -56,7 +56,12 @@ def external_fold(store: CohortStore, split: Split, other: Opened, seed: int) ->
             "no marker in common", where=f"cohort {other.name}", expected=f"markers of {store.info.name}, by name",
             remedy="rename the markers of one of them",
         )  # fmt: skip
-    kept, _ = _kept(other, seed)
+    kept, small = _kept(other, seed)
+    if not kept:
+        raise UserError(
+            f"all {len(small)} slides have {small[0].reason}", where=f"cohort {other.name}", expected="larger slides",
+            remedy="set its settings: {split: {min_units: ...}}",
+        )  # fmt: skip
     learnt = [rows for fold in split.folds for rows in (fold.train, fold.test)]
     train: RowArray = np.unique(np.concatenate(learnt)) if learnt else np.zeros(0, dtype=np.int64)
     return Fold(other.name, other.name, train, other.store.rows_of(kept), tuple(sorted(genes)))

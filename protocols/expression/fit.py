@@ -58,6 +58,7 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
         answered += len(fold.test)
         for name, (other, its_views) in others.items():
             common = external_fold(store, split, other, question.seed)
+            its_views.in_measure_of(views)
             (folder / external_folder(name)).mkdir(parents=True, exist_ok=True)
             # The model is asked for the genes that it was fitted on; those that the other cohort lacks are left out.
             whole = _answer(model, fit.card.name, its_views, replace(common, genes=fold.genes))

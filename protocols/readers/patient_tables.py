@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from protocols.errors import UserError
+from protocols.readers.published_splits import published_fold
 from protocols.splits import Exclusion
 from protocols.survival.cohort import PatientCohort, PublishedFold, SlideFile
 from protocols.survival.contract import GENOMIC_KINDS
@@ -132,7 +134,7 @@ def _folds_of(
                 remedy="check splits and table",
             )
     return tuple(
-        PublishedFold(fold.name, tuple(p for p in fold.train if p in kept), tuple(p for p in fold.test if p in kept))
+        replace(fold, train=tuple(p for p in fold.train if p in kept), test=tuple(p for p in fold.test if p in kept))
         for fold in folds
     )
 
@@ -144,17 +146,11 @@ def read_signatures(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def read_splits(folder: Path) -> tuple[PublishedFold, ...]:
-    """``splits_0.csv`` … with columns train and val (or test), patients, padded with nothing."""
-    folds = []
-    for path in split_files(folder):
-        table = read_csv(path, dtype=str)
-        test = "val" if "val" in table.columns else "test"
-        for column in ("train", test):
-            if column not in table.columns:
-                raise UserError(f"no column {column!r}", where=path, expected="train and val", remedy="add it")
-        members = [tuple(sorted(table[column].dropna())) for column in ("train", test)]
-        folds.append(PublishedFold(path.stem.removeprefix("splits_"), *members))
-    return tuple(folds)
+    """``splits_0.csv`` … with columns train and test or val, patients (or TCGA slides), padded with nothing."""
+    return tuple(
+        published_fold(path.stem.removeprefix("splits_"), read_csv(path, dtype=str), path)
+        for path in split_files(folder)
+    )
 
 
 def split_files(folder: Path) -> list[Path]:

@@ -42,7 +42,13 @@ def audit_survival(store: PatientStore, split: Split) -> list[Finding]:
     for name, check, looked_at in checks:
         problem = check()
         findings.append(Finding(name, "fail" if problem else "pass", problem or looked_at))
-    return [*findings, *_outcome_by_content(store)]
+    return [*findings, *_published_faults(store), *_outcome_by_content(store)]
+
+
+def _published_faults(store: PatientStore) -> list[Finding]:
+    """One note of all that is wrong with how the folds were published; no finding where nothing is."""
+    faulty = [f"fold {fold.name} {fault}" for fold in store.folds or () for fault in fold.faults]
+    return [Finding("folds as they were published", "note", "; ".join(faulty))] if faulty else []
 
 
 def audit(question: Question) -> tuple[list[Finding], list[FoldFacts]]:

@@ -27,11 +27,12 @@ class SlideFile:
 
 @dataclass(frozen=True)
 class PublishedFold:
-    """One train/test partition as somebody published it, by patient."""
+    """One train/test partition as somebody published it, by patient; ``faults``: what is wrong with how it was."""
 
     name: str
     train: tuple[str, ...]
     test: tuple[str, ...]
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,8 @@ class PatientStore:
         self.excluded = tuple(Exclusion(**item) for item in record["excluded"])
         folds = record["folds"]
         self.folds = None if folds is None else tuple(
-            PublishedFold(fold["name"], tuple(fold["train"]), tuple(fold["test"])) for fold in folds
+            PublishedFold(fold["name"], tuple(fold["train"]), tuple(fold["test"]), tuple(fold.get("faults", ())))
+            for fold in folds
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -120,8 +121,13 @@ def write_patient_store(folder: Path, cohort: PatientCohort, *, phantom: bool, r
         "signatures": {name: list(genes) for name, genes in cohort.signatures.items()},
         "slides": [asdict(slide) for slide in cohort.slides],
         "slide_hashes": [sha256_of(root / slide.path) for slide in cohort.slides],
-        "folds": None if cohort.folds is None else [asdict(fold) for fold in cohort.folds],
+        "folds": None if cohort.folds is None else [_written(fold) for fold in cohort.folds],
         "excluded": [asdict(item) for item in cohort.excluded],
     }
     write_text_whole(folder / COHORT_FILE, json.dumps(record, indent=1) + "\n")
     return PatientStore(folder)
+
+
+def _written(fold: PublishedFold) -> dict[str, Any]:
+    """As it is kept; a fold without a fault as ever."""
+    return {key: value for key, value in asdict(fold).items() if key != "faults" or value}

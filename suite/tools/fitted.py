@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from suite.engine.run import ModelEntry, Run
 
 
-def run_of(config: Config, task: str, models: tuple[str, ...]) -> Run:
-    """The run of every protocol of a task, with these models alone."""
+def run_of(config: Config, task: str, models: tuple[str, ...], only: str | None = None) -> Run:
+    """The run of every protocol of a task, or of ``only`` one, with these models alone."""
     from protocols.registry import load_protocol, protocol_modules
     from suite.engine.run import Run
 
     listed = tuple(name for name in protocol_modules() if load_protocol(name).task == task)
-    return Run(config.model_copy(update={"protocols": listed, "models": models}))
+    return Run(config.model_copy(update={"protocols": (only,) if only else listed, "models": models}))
 
 
 def cohort_to_fit_on(config: Config, task: str, cohort: str, kind: str) -> Opened:

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.contract import FloatArray, Inputs, RowArray, Settings
-from protocols.errors import UserError
 from protocols.expression.view_makers import embedding_reader
 from protocols.expression.views import InputView, RowReader
 from protocols.files import written_whole
@@ -27,6 +26,7 @@ from protocols.images.source import FieldOfView
 from protocols.images.tissue_tiles import TileTable, tile_slide
 from protocols.progress import steps
 from suite.tools.marker_maps import TISSUE, growing_maps, write_maps
+from suite.tools.token_bag import refuse_other_name, write_bag
 
 TILES_AT_ONCE = 512
 DECODED_BYTES = 256 << 20
@@ -78,14 +78,19 @@ def draw_codex(
     tissue: str = "saturation",
     mpp: float | None = None,
     predictions: Path | None = None,
+    bag: Path | None = None,
+    bag_settings: Settings | None = None,
 ) -> CodexReport:
     """Ask ``model`` about every tile of tissue and write the maps; see :func:`suite.tools.marker_maps.write_maps`.
 
     A slide whose file does not say its resolution is refused unless ``mpp`` is given: HEX's scripts fall back to 40x in
     one place and to 20x in another, and nothing shows which. ``predictions``: an .h5 with ``codex_prediction``
     ``(tiles, markers)`` and ``coords`` (upper left corners, level-0 pixels), which HEX's scripts read and none writes.
+    ``bag``: another .h5, of a token a marker; see :func:`suite.tools.token_bag.write_bag`.
     """
     start = time.monotonic()
+    if bag is not None:
+        refuse_other_name(bag)
     table = tile_slide(slide, um=asked.um, tissue=tissue, max_tiles=EVERY_TILE, seed=0, mpp=mpp)
     side = asked.um / table.mpp
     column, row = (np.floor(table.centres / side).astype(np.int64)).T
@@ -107,6 +112,8 @@ def draw_codex(
         size = write_maps(out, planes, [*asked.markers, TISSUE], um=asked.um, title=slide.stem)
         if predictions is not None:
             write_predictions(predictions, answers, np.rint(table.centres - side / 2).astype(np.int64), asked.markers)
+        if bag is not None:
+            write_bag(bag, planes[:-1], asked.markers, bag_settings or asked.settings, slide.name)
         del answers
     return CodexReport(
         out=out,
@@ -186,16 +193,3 @@ def _embedding(crops: CohortCrops, number: int, asked: Asked, out: Path, name: s
         told: Callable[[int, int], None] = lambda done, _: report(done)  # noqa: E731
         embed(asked.encoder, crops, rows, asked.settings, out, told, um=asked.um, field=asked.field)
     return embedding_reader(out)
-
-
-def refuse_squashed(values: FloatArray, where: object) -> None:
-    """Maps that would all be 0 as 8-bit pictures are refused: HEX's own sample is 255² times too small for its script.
-
-    ``values``: of the tissue, any shape, in [0, 1] where a model answers in units of the 99th percentile.
-    """
-    top = float(np.max(values, initial=0.0))
-    if top < 1 / 255:
-        raise UserError(
-            f"no value reaches 1/255 (the largest is {top:.3g})", where=where, expected="values in [0, 1]",
-            remedy="the maps were divided by 255 twice; write them as the model answers",
-        )  # fmt: skip

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from suite.engine.run import ModelEntry
     from suite.tools.virtual_codex import CodexReport
 
-TASK = "expression"
+TASK, PROTOCOL = "expression", "codex_protein"
 
 
 def virtual_codex_command(
@@ -28,6 +28,7 @@ def virtual_codex_command(
     cohort: Annotated[str, typer.Option(help="cohort of proteins to fit on, of params.yaml")],
     out: Annotated[Path, typer.Option(help="pyramid to write, ending in .ome.tif")],
     predictions: Annotated[Path | None, typer.Option(help="HEX's .h5 to write: codex_prediction, coords")] = None,
+    bag: Annotated[Path | None, typer.Option(help=".h5 of a DINOv2 token a marker to write")] = None,
     tissue: Annotated[str, typer.Option(help="tissue rule; glass is 0 in every channel")] = "saturation",
     mpp: Annotated[float | None, typer.Option(help="micrometres a pixel, where the slide does not say")] = None,
 ) -> None:
@@ -35,6 +36,7 @@ def virtual_codex_command(
     from threadpoolctl import threadpool_limits
 
     from suite.config import read_config
+    from suite.tools.token_bag import ENCODER as TOKEN_ENCODER
     from suite.tools.virtual_codex import draw_codex
 
     config = read_config()
@@ -43,7 +45,10 @@ def virtual_codex_command(
     fitted = FittedWhenAsked(config, opened, entry)
     with threadpool_limits(config.settings_of(entry.card).threads):
         asked = asked_of(config, opened, entry)
-        report = draw_codex(slide, fitted, out, asked, tissue=tissue, mpp=mpp, predictions=predictions)
+        report = draw_codex(
+            slide, fitted, out, asked, tissue=tissue, mpp=mpp, predictions=predictions, bag=bag,
+            bag_settings=config.settings(TOKEN_ENCODER),
+        )  # fmt: skip
     for line in told(report, fitted.seconds):
         typer.echo(line)
 
@@ -105,7 +110,10 @@ def fit_on_all(config: Config, opened: Opened, entry: ModelEntry) -> Any:
         )  # fmt: skip
     embedding = None
     if entry.card.encoder:
-        made = run_inputs(run_of(config, TASK, (entry.name,)))[TASK, opened.name, entry.card.encoder, config.seed]
+        alone = config.model_copy(update={"cohorts": {TASK: {opened.name: config.cohorts[TASK][opened.name]}}})
+        made = run_inputs(run_of(alone, TASK, (entry.name,), PROTOCOL))[
+            TASK, opened.name, entry.card.encoder, config.seed
+        ]
         embedding = made.features().embeddings[CELLS]
     workspace = workspace_of(config, "virtual_codex", __name__, opened, entry)
     workspace.mkdir(parents=True, exist_ok=True)

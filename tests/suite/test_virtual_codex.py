@@ -17,7 +17,7 @@ from protocols.contract import FloatArray, Inputs, Settings
 from protocols.errors import UserError
 from suite.tools import virtual_codex
 from suite.tools.marker_maps import growing_maps, write_maps
-from suite.tools.virtual_codex import Asked, CodexReport, draw_codex, refuse_squashed
+from suite.tools.virtual_codex import Asked, CodexReport, draw_codex
 
 TILE, COLUMNS, ROWS = 32, 7, 5
 UM, MPP = 16.0, 0.5
@@ -152,13 +152,6 @@ def test_a_wrong_name_and_a_wrong_answer_leave_nothing(slide: Path, tmp_path: Pa
     with pytest.raises(UserError, match="NaN or infinity"):
         draw_codex(slide, Wrong(), tmp_path / "x.ome.tif", ASKED)
     assert [path.name for path in tmp_path.iterdir()] == ["slide.tif"]
-
-
-def test_maps_divided_by_255_twice_are_refused() -> None:
-    """103.56 of 8 bits divided by 255² is .001593, as in HEX's own sample: every pixel would be 0 as 8-bit picture."""
-    with pytest.raises(UserError, match="no value reaches 1/255"):
-        refuse_squashed(np.array([0.0, 103.56 / 255**2], dtype=np.float32), "a map")
-    refuse_squashed(np.array([0.0, 103.56 / 255], dtype=np.float32), "a map")
 
 
 def test_memory_does_not_follow_the_slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

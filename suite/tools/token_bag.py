@@ -40,7 +40,8 @@ def picture(plane: FloatArray) -> CropArray:
     from past_model.resizing import resized
 
     grey = (np.clip(plane, 0.0, 1.0) * 255).astype(np.uint8)  # the release cuts off, it does not round
-    return resized(np.repeat(grey[None, :, :, None], 3, axis=-1), SIDE, "bicubic")[0]
+    found: CropArray = resized(np.repeat(grey[None, :, :, None], 3, axis=-1), SIDE, "bicubic")[0]
+    return found
 
 
 def write_bag(

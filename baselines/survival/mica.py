@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.networks.hex_claims import mica_claims
 from baselines.survival.parts.discrete_survival import DiscreteSurvival
 from protocols.contract import Card
 from protocols.survival.contract import PatientInputs
@@ -31,6 +32,7 @@ def mica_card(name: str, title: str, *notes: str) -> Card:
         licence="HEX's code is CC-BY-NC-ND-4.0 and was not used",
         needs=("slides", "protein_tokens"),
         training_overlap="MUSK: pre-trained on TCGA slides among others; of the tokens, whatever drew them",
+        published=mica_claims(),
         notes=(*notes, "Streams of their own for image and proteins, as released since February 2026."),
     )
 

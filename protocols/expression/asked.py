@@ -48,6 +48,13 @@ def external_fold(store: CohortStore, split: Split, other: Opened, seed: int) ->
     ``train``: all units that any fold model learnt on or was tested on, so that the truth's measure is of the whole
     development cohort. With a choice of genes a fold, the common ones are those of every fold.
     """
+    own, theirs = store.info.unit, other.store.info.unit
+    if own != theirs:
+        raise UserError(
+            f"its units are {theirs}s, those of {store.info.name} {own}s", where=f"cohort {other.name}",
+            expected="one kind of unit: a tile's mean is another quantity than a cell's",
+            remedy="set the reader's option unit, or tabulate both alike",
+        )  # fmt: skip
     genes = set(other.store.all_genes)
     for fold in split.folds:
         genes &= set(fold.genes)

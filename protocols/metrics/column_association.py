@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.errors import UserError
+from protocols.metrics.binary import placements
 from protocols.metrics.cox import Z95, cox_hazard_ratios
 from protocols.metrics.well_predicted import benjamini_hochberg
 
@@ -61,18 +62,13 @@ def auc_with_interval(values: Float, response: Bool) -> tuple[float, float, floa
     and another pair of the opposite order, one in all, would still be likely (rule of three on the smaller group).
     DeLong, DeLong and Clarke-Pearson, Biometrics 1988.
     """
-    from scipy.stats import rankdata
-
-    yes, no = values[response], values[~response]
-    ranks = rankdata(np.concatenate([yes, no]))
-    own_yes, own_no = rankdata(yes), rankdata(no)
-    above = (ranks[: len(yes)] - own_yes) / len(no)
-    below = 1 - (ranks[len(yes) :] - own_no) / len(yes)
+    found = placements(response, values)
+    above, below = found[response], found[~response]
     auc = float(above.mean())
     if auc in (0.0, 1.0):
-        reach = min(1.0, 3 / min(len(yes), len(no)))
+        reach = min(1.0, 3 / min(len(above), len(below)))
         return auc, (0.0 if auc == 0 else 1 - reach), (reach if auc == 0 else 1.0)
-    error = math.sqrt(above.var(ddof=1) / len(yes) + below.var(ddof=1) / len(no))
+    error = math.sqrt(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below))
     centre, wide = math.log(auc / (1 - auc)), Z95 * error / (auc * (1 - auc))
     return auc, _logistic(centre - wide), _logistic(centre + wide)
 

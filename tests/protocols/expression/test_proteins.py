@@ -299,6 +299,12 @@ def test_an_external_cohort_without_a_common_marker_is_refused(store: CohortStor
     assert excluded(question_of(store)) == []
 
 
+def test_cells_are_not_asked_of_models_of_tiles(store: CohortStore, tmp_path: Path) -> None:
+    cells = protein_store(external_slides(), tmp_path / "tma", unit="cell")
+    with pytest.raises(UserError, match=r"its units are cells, those of .* tiles"):
+        asked_of(question_of(store, cells, external=True))
+
+
 @pytest.mark.parametrize("external", [False, True])
 def test_a_table_handed_in_is_scored_as_a_models_own(
     store: CohortStore, other: CohortStore, tmp_path: Path, external: bool

@@ -20,6 +20,7 @@ from protocols.phantom.protein_settings import MINI_PROTEIN, ProteinSettings, pr
 from protocols.phantom.protein_slides import development, external, generate_slides, other_scanner
 from protocols.phantom.protein_tiles import TileLaw, oracle_values, tile_law, tile_reachable_r, written_values
 from protocols.phantom.tissue import SlideName, Tissue, make_tissue
+from protocols.readers.hex_markers import HEX_MARKERS
 from tests.protocols.phantom.tiny import hashes
 
 SEED = 3
@@ -56,6 +57,10 @@ def law(tissue: Tissue) -> TileLaw:
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open() as file:
         return list(csv.DictReader(file))
+
+
+def test_the_markers_are_those_that_the_reader_of_hexs_layout_names() -> None:
+    assert MARKERS == HEX_MARKERS
 
 
 def test_the_development_set_lies_in_hex_s_layout(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Calibration of proteins on the phantom: ceilings are met, what leaves no trace is not read, space shows where it is."""
+"""Calibration of proteins on the phantom: ceilings are met, what leaves no trace is not read, space is seen."""
 
 from __future__ import annotations
 

@@ -78,8 +78,9 @@ def planted(task: str) -> Any:
 
 
 def board_of(run: Run, task: str) -> tuple[Protocol, Board]:
-    """A board whose sides may share nobody."""
-    return next((p, board) for p, board in run.fit_boards if p.task == task and "patient" in p.disjoint)
+    """The first board, in the order of the page, whose sides may share nobody."""
+    found = [(p, board) for p, board in run.fit_boards if p.task == task and "patient" in p.disjoint]
+    return min(found, key=lambda one: one[0].place)
 
 
 def audited(run: Run, task: str) -> Audit:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-SIDE, TILE_PX, MPP = 7, 16, 2
+SIDE, TILE_PX, MPP = 7, 64, 2
 MARKERS = ("CD8", "Pan-Cytokeratin", "DAPI", "CD31", "CD68", "CD20", "FOXP3", "Ki67")
 """As many as a table needs to be recognised by."""
 

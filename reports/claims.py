@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from protocols.records import AVERAGE, ScoreRecord
@@ -47,6 +47,7 @@ class Status(StrEnum):
     OTHER_METRIC = "not comparable: other metric"
     SKIPPED = "not measured: skipped"
     NOT_RUN = "not measured: protocol not run"
+    NO_COHORT = "not measured: no such cohort here"
     UNDEFINED = "not measured: undefined"
 
 
@@ -101,8 +102,10 @@ def all_claims(records: Sequence[ScoreRecord], seed: int) -> tuple[Claim, ...]:
                 *(str(entry.get(name)) for name in ("protocol", "metric", "board", "source", "note", "value")),
             )
             if key not in claims:
-                own = [one for one in cells[str(entry.get("protocol")), record.model] if answers(entry, one.board)]
-                found = [_claim(record, entry, cell) for cell in own] or [_claim(record, entry, None)]
+                run = cells[str(entry.get("protocol")), record.model]
+                own = [one for one in run if answers(entry, one.board)]
+                absent = replace(_claim(record, entry, None), statuses=(Status.NO_COHORT if run else Status.NOT_RUN,))
+                found = [_claim(record, entry, cell) for cell in own] or [absent]
                 claims[key] = min(found, key=_distance)
     return tuple(claims[key] for key in sorted(claims))
 

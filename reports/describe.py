@@ -54,6 +54,7 @@ class Cohort:
     published_in: tuple[str, ...] = ()
     events: int | None = None
     endpoint: str = ""
+    target: str = ""
 
     @property
     def nature(self) -> str:
@@ -133,6 +134,7 @@ def describe_cohort(fields: Mapping[str, Any]) -> Cohort:
         published_in=tuple(str(source) for source in fields.get("published_in") or ()),
         events=_count(fields.get("n_events")),
         endpoint=str(fields.get("endpoint") or ""),
+        target=str(fields.get("target") or ""),
     )
 
 

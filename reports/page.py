@@ -81,7 +81,7 @@ def page(
         verdict=verdict,
         weights_text=weights_text,
         means=[(board.metrics.headline, board.metrics.means) for board in _firsts(boards)],
-        units={board.cohort.unit for board in boards},
+        units={board.cohort.unit for board in boards if not board.cohort.target},
         BAR_WIDTH=BAR_WIDTH,
         nothing=NOTHING,
         safe=safe,

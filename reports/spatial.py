@@ -30,9 +30,14 @@ Cells = Sequence[tuple[ScoreRecord, Path]]
 
 
 def spatial_cells(cells: Cells) -> list[tuple[ScoreRecord, Path]]:
-    """The scored cells of boards of maps, best first, controls after models."""
+    """The scored cells of boards of maps of sections, best first, controls after models.
+
+    Tiles alone do not make a section: a cohort of proteins may have tiles, too, and keeps no map of each.
+    """
     found = [
-        (record, folder) for record, folder in cells if record.cohort.get("unit") == TILE and record.status == "scored"
+        (record, folder)
+        for record, folder in cells
+        if record.cohort.get("unit") == TILE and record.status == "scored" and any(folder.glob("section_*.parquet"))
     ]
     return sorted(found, key=lambda cell: best_first(cell[0]))
 

@@ -94,6 +94,7 @@ def cohort_text(cohort: Cohort) -> str:
     sizes += [("event", cohort.events)] if cohort.unit == "patient" else [(cohort.unit, cohort.cells)]
     counted = [f"{count(size)} {name}{'' if size == 1 else 's'}" for name, size in sizes if size is not None]
     counted += [f"endpoint {cohort.endpoint}"] if cohort.endpoint else []
+    counted += [f"target {cohort.target}"] if cohort.target else []
     return f"{cohort.name}, {cohort.nature}" + (f": {', '.join(counted)}" if counted else "")
 
 

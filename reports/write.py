@@ -20,7 +20,7 @@ from reports.data import boards_csv, boards_json, genes_csv, ranks_csv
 from reports.figures import safe, save_figures, write_figures
 from reports.ihc import grid_figure, h_score_grid, ihc_cells
 from reports.latex import latex
-from reports.leaderboard import build_leaderboards, without_records
+from reports.leaderboard import Leaderboard, build_leaderboards, without_records
 from reports.maps import encode_maps, read_maps
 from reports.markdown import markdown
 from reports.notices import TaskNotices
@@ -121,10 +121,15 @@ def write_reports(
     spatial = out / "spatial.html"
     spatial.unlink(missing_ok=True)
     if shown:
-        said = [notice.text for board in boards if board.cohort.unit == "tile" for notice in board.notices]
+        said = [notice.text for board in boards if _of_sections(board) for notice in board.notices]
         write_text_whole(spatial, spatial_page(shown, notices=said))
     paths = {key: out / name for key, (name, _) in texts.items()}
     return ReportPaths(**paths, figures=tuple(figures), spatial=spatial if shown else None)
+
+
+def _of_sections(board: Leaderboard) -> bool:
+    """Boards of proteins state their target; their tiles are no sections."""
+    return board.cohort.unit == "tile" and not board.cohort.target
 
 
 def _ihc_figures(cells: Sequence[ScoredCell]) -> dict[str, Callable[[], Figure | None]]:

@@ -12,8 +12,10 @@ import typer
 from protocols.errors import UserError
 from suite.stage_commands import stage
 from suite.tools.features_command import register as register_features
+from suite.tools.niche_command import niches_command
 from suite.tools.signature_command import signature
 from suite.tools.stain_command import stain_slide_command
+from suite.tools.virtual_codex_command import virtual_codex_command
 
 Name = Annotated[str, typer.Argument()]
 
@@ -25,7 +27,9 @@ app = typer.Typer(
 )
 app.add_typer(stage, name="stage")
 app.command("stain-slide")(stain_slide_command)
+app.command("virtual-codex")(virtual_codex_command)
 app.command()(signature)
+app.command("niches")(niches_command)
 register_features(app)
 
 
@@ -166,12 +170,14 @@ def phantom(
     profile: Annotated[str, typer.Option(help="mini or full")] = "mini",
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
-    """Simulate the phantoms (the default data, or larger ones) below OUT: phantom, phantom_tcga, _bulk and _ihc."""
+    """Simulate the phantoms (the default data, or larger) below OUT: phantom, phantom_tcga, _bulk, _ihc and _codex."""
     from protocols.phantom.bulk import generate_bulk
     from protocols.phantom.bulk_settings import bulk_preset
     from protocols.phantom.generate import generate
     from protocols.phantom.ihc import generate_ihc
     from protocols.phantom.ihc_settings import ihc_preset
+    from protocols.phantom.protein import generate_protein
+    from protocols.phantom.protein_settings import protein_preset
     from protocols.phantom.settings import preset
     from protocols.phantom.tcga import generate_tcga
     from protocols.phantom.tcga_settings import tcga_preset
@@ -180,6 +186,7 @@ def phantom(
     generate_tcga(out / "phantom_tcga", tcga_preset(profile), seed, progress=typer.echo)
     generate_bulk(out / "phantom_bulk", bulk_preset(profile), seed, progress=typer.echo)
     generate_ihc(out / "phantom_ihc", ihc_preset(profile), seed, progress=typer.echo)
+    generate_protein(out / "phantom_codex", protein_preset(profile), seed, progress=typer.echo)
 
 
 def main() -> None:

@@ -51,8 +51,8 @@ def full_params(folder: Path) -> dict[str, Any]:
     100 super-tiles of 128 µm would need slides of several mm, so tiles of the bulk cohort are 32 µm.
     """
     cohorts, tasks = PARAMS["cohorts"], PARAMS["tasks"]
-    slides, patients, bulk, pairs = (
-        folder / name for name in ("phantom", "phantom_tcga", "phantom_bulk", "phantom_ihc")
+    slides, patients, bulk, pairs, codex = (
+        folder / name for name in ("phantom", "phantom_tcga", "phantom_bulk", "phantom_ihc", "phantom_codex")
     )
     tile = {"pixels": 224, "max_tiles": 4000, "tissue": "saturation"}
     sections = cohorts["bulk"]["phantom_sections"] | {
@@ -82,7 +82,9 @@ def full_params(folder: Path) -> dict[str, Any]:
                     "root": str(slides),
                     "manifest": str(slides / "slides.csv"),
                     "truth": str(slides / "truth"),
-                }
+                },
+                "phantom_codex": moved(cohorts["expression"]["phantom_codex"], codex),
+                "phantom_tma": moved(cohorts["expression"]["phantom_tma"], codex / "tma"),
             },
             "survival": {
                 "phantom_brca": cohorts["survival"]["phantom_brca"]
@@ -97,8 +99,15 @@ def full_params(folder: Path) -> dict[str, Any]:
             "staining": {
                 "phantom_jitter": jitter | {"aligned": str(pairs / "exact"), "truth": str(pairs / "truth")},
             },
+            "response": {"phantom_response": moved(cohorts["response"]["phantom_response"], codex / "response")},
         },
     }
+
+
+def moved(entry: dict[str, Any], root: Path) -> dict[str, Any]:
+    """A cohort of the default run at another root."""
+    manifest = {"manifest": str(root / "slides.csv")} if "manifest" in entry else {}
+    return entry | {"root": str(root), "truth": str(root / "truth")} | manifest
 
 
 def make_phantoms(folder: Path) -> None:
@@ -108,6 +117,8 @@ def make_phantoms(folder: Path) -> None:
     from protocols.phantom.generate import generate
     from protocols.phantom.ihc import generate_ihc
     from protocols.phantom.ihc_settings import MINI_IHC
+    from protocols.phantom.protein import generate_protein
+    from protocols.phantom.protein_settings import FULL_PROTEIN
     from protocols.phantom.settings import FULL
     from protocols.phantom.tcga import generate_tcga
     from protocols.phantom.tcga_settings import FULL_TCGA
@@ -121,6 +132,7 @@ def make_phantoms(folder: Path) -> None:
         "phantom_tcga": (generate_tcga, replace(FULL_TCGA, cohorts=(("brca", 120),))),
         "phantom_bulk": (generate_bulk, bulk),
         "phantom_ihc": (generate_ihc, replace(MINI_IHC, profile="full", markers=(("ER", 20),), patch_px=512, mpp=0.5)),
+        "phantom_codex": (generate_protein, FULL_PROTEIN),
     }
     for name, (make, settings) in makers.items():
         if not (folder / name / "phantom.json").exists():

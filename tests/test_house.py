@@ -19,6 +19,7 @@ import pytest
 
 from baselines.registry import built_in
 from protocols.contract import Card
+from protocols.learning import Learned
 from protocols.protocol import Board, Protocol
 from protocols.registry import load_protocol, load_task, protocol_modules, reader_modules, task_modules
 from protocols.settings import CohortEntry
@@ -231,7 +232,7 @@ def words_of(task: Task) -> set[str]:
 
 def words_of_all() -> set[str]:
     """What every task has: fields of what the engine hands about, and folders of a run."""
-    bundles = (Task, Protocol, Board, Question, Fold, Card)
+    bundles = (Task, Protocol, Board, Question, Fold, Card, Learned)
     return {one.name for bundle in bundles for one in fields(bundle)} | {
         place.name for place in vars(places).values() if isinstance(place, Path)
     }

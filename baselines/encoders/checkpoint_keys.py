@@ -94,6 +94,25 @@ def beit3(state: State) -> State:
     return _fuse_qkv(renamed)
 
 
+def dinov2(state: State) -> State:
+    """torch hub's DINOv2 with registers to timm's, whose table of positions has no row for the class token.
+
+    That row is always added to the class token and to nothing else, so it becomes part of it. timm's own files, which
+    have no ``register_tokens``, pass through.
+    """
+    needed = ("register_tokens", "cls_token", "pos_embed")
+    if not all(key in state and state[key].ndim == 3 for key in needed):
+        return state
+    found = {key: value for key, value in state.items() if key not in needed}
+    positions = state["pos_embed"]
+    return {
+        **found,
+        "reg_token": state["register_tokens"],
+        "cls_token": state["cls_token"] + positions[:, :1],
+        "pos_embed": positions[:, 1:],
+    }
+
+
 def efficientnet_lite(state: State) -> State:
     """TensorFlow's EfficientNet-Lite0 as it is converted for PyTorch, its 16 blocks in one row, to timm's stages."""
     renamed: State = {}
@@ -170,4 +189,5 @@ KEY_MAPS: dict[str, Callable[[State], State]] = {
     "past": past,
     "clip": clip,
     "beit3": beit3,
+    "dinov2": dinov2,
 }

@@ -69,6 +69,7 @@ class PAST:
         starts_from=("uni",),
         checkpoints=("past",),
         licence=LICENCE,
+        needs=("counts",),
         training_overlap=OVERLAP,
         published=PUBLISHED,
         notes=NOTES,

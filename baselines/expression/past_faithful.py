@@ -20,6 +20,7 @@ class PASTFaithful(PAST):
         starts_from=("uni",),
         checkpoints=("past_faithful",),
         licence=LICENCE,
+        needs=("counts",),
         training_overlap=OVERLAP,
         published=PUBLISHED,
         notes=NOTES,

@@ -20,6 +20,7 @@ class PASTOwnCrop(PAST):
         starts_from=("uni",),
         checkpoints=("past_own_crop",),
         licence=LICENCE,
+        needs=("counts",),
         training_overlap=OVERLAP,
         notes=(*NOTES, "No published number is this variant's."),
     )

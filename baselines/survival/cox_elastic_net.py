@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from baselines.survival.parts.answer import FittedHere, curve_times, surv, with_curves
 from baselines.survival.parts.features import fitted_standardiser
-from protocols.contract import Card
+from protocols.contract import Card, FloatArray
 from protocols.seeds import generator
 from protocols.survival.contract import EventArray, PatientInputs, SurvivalPrediction, SurvivalTraining, TimeArray
 
@@ -41,10 +41,15 @@ class CoxElasticNet(FittedHere):
         notes=(f"Of a wider table the {MOST_FEATURES} features of largest training variance are used.",),
     )
 
+    def features(self, data: PatientInputs) -> FloatArray:
+        """The table that is fitted, ``(n, features)``, NaN where missing."""
+        return data.genomic
+
     def fit(self, train: SurvivalTraining) -> None:
-        self._table = fitted_standardiser(train.genomic, MOST_FEATURES)
+        features = self.features(train)
+        self._table = fitted_standardiser(features, MOST_FEATURES)
         self._times = curve_times(train.time, train.event)
-        x = self._table.transform(train.genomic)
+        x = self._table.transform(features)
         path = _fitted(x, train.time, train.event, None).alphas_
         seed = generator(train.settings.seed, "coxnet folds", len(train))
         chosen = choose_penalty(x, train.time, train.event, path, seed)
@@ -52,7 +57,7 @@ class CoxElasticNet(FittedHere):
         self._alpha = float(path[chosen])
 
     def predict(self, test: PatientInputs) -> SurvivalPrediction:
-        x = self._table.transform(test.genomic)
+        x = self._table.transform(self.features(test))
         risk = np.asarray(self._cox.predict(x, alpha=self._alpha), dtype=np.float64)
         return with_curves(risk, self._times, self._cox.predict_survival_function(x, alpha=self._alpha))
 

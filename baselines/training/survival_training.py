@@ -96,7 +96,8 @@ class Targets:
 @dataclass(frozen=True)
 class TrainingPlan:
     """``early``: stop on held-out training patients and keep the best state. Otherwise, as MCAT was released: a fixed
-    number of epochs, patients drawn with replacement and weight 1 / (size of their bin and censoring class).
+    number of epochs and, if ``weighted``, patients drawn with replacement and weight 1 / (size of their class of bin
+    and censoring).
 
     ``l1``: weight of the sum of all absolute weights, added once an update; with ``l1_each`` once for every patient of
     it, as the release does. ``epochs``: what ends the training (0: as the sizes say); ``most_updates`` of an epoch (0:
@@ -105,6 +106,7 @@ class TrainingPlan:
     early: bool
     l1: float = 0.0
     l1_each: bool = False
+    weighted: bool = True
     epochs: int = 0
     most_updates: int = 0
 
@@ -146,7 +148,7 @@ def train(
     while state.taken < (plan.epochs or sizes.epochs) and state.since < sizes.patience:
         state.taken += 1
         network.train()
-        order = rng.permutation(fitted) if plan.early else weighted_draw(targets, fitted, rng)
+        order = weighted_draw(targets, fitted, rng) if plan.weighted and not plan.early else rng.permutation(fitted)
         for start in range(0, len(order), sizes.accumulate)[: plan.most_updates or None]:
             step(network, optimiser, patients, targets, order[start : start + sizes.accumulate], sizes, plan, device)
         if len(held):

@@ -34,6 +34,11 @@ def fold_file(number: int) -> str:
     return f"{number:04d}.parquet"
 
 
+def external_folder(cohort: str) -> str:
+    """Where, beside a cell's own folds, the fold models' answers for an external cohort lie, one file a model."""
+    return f"external/{cohort}"
+
+
 def write(path: Path, store: CohortStore, rows: RowArray, genes: tuple[str, ...], predicted: FloatArray) -> None:
     """One fold's answers: slide, cell_id, one float32 column a gene."""
     slide = np.array([record.slide for record in store.slides])[store.slide_index[rows]]

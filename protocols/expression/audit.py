@@ -18,9 +18,13 @@ from protocols.expression.pretraining import pretraining_rows
 from protocols.expression.settings import SplitSettings, split_settings
 from protocols.expression.splits import choose_genes
 from protocols.expression.store import CohortStore
+from protocols.expression.targets import fold_targets
 from protocols.findings import Finding, FoldFacts, RoleFacts
 from protocols.splits import Fold, Split
 from protocols.task import Question
+
+_SAME = 1e-6
+"""Relative difference of two ways to take a percentile of float32 values."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ def audit_split(disjoint: Collection[str], store: CohortStore, split: Split, set
     for name, check, looked_at in checks:
         problem = check()
         findings.append(Finding(name, "fail" if problem else "pass", problem or looked_at))
+    if store.measure.fitted_on != "nothing":
+        findings.append(_scales(store, split))
     if "patient" in disjoint:
         findings.append(_patients(store, sides))
     else:
@@ -148,6 +154,36 @@ def _genes_not_from_training(store: CohortStore, split: Split, settings: SplitSe
         elif choose_genes(store, fold.train, candidates, settings) != fold.genes:
             return f"fold {fold.name}: the genes are not the top {settings.genes.top_mean} of its training rows"
     return None
+
+
+def _scales(store: CohortStore, split: Split) -> Finding:
+    """Each fold's scales once more from the training rows of the stored arrays, by sorting and not by numpy's rule."""
+    name = "scales fitted on training units alone"
+    if store.measure.fitted_on == "cohort":
+        told = f"{store.measure.name}: of all units, those that are tested included, so errors are a little told"
+        return Finding(name, "note", told)
+    for fold in split.folds:
+        scale = fold_targets(store, fold.train, fold.genes).scale
+        for gene, divisor in zip(fold.genes, () if scale is None else scale.divisor, strict=True):
+            own = percentile_of_rows(store, fold.train, gene)
+            if own is not None and own > 0 and abs(divisor / own - 1) > _SAME:
+                return Finding(name, "fail", f"fold {fold.name}: {gene} is scaled by {divisor:g}, not by {own:g}")
+    return Finding(name, "pass", "99th percentile of every marker repeated without the test rows")
+
+
+def percentile_of_rows(store: CohortStore, rows: RowArray, gene: str) -> float | None:
+    """The marker's 99th percentile over some rows, by order statistics; None where no row's slide measures it."""
+    parts = []
+    for slide in store.slides_of(rows):
+        if gene in slide.genes:
+            inside = rows[(rows >= slide.start) & (rows < slide.stop)] - slide.start
+            parts.append(store.mapped(store.slides.index(slide))[inside, slide.genes.index(gene)].astype(np.float64))
+    if not parts:
+        return None
+    ordered = np.sort(np.concatenate(parts))
+    place = 0.99 * (len(ordered) - 1)
+    below, above = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
+    return float(below + (above - below) * (place - np.floor(place)))
 
 
 def _patients(store: CohortStore, sides: list[Side]) -> Finding:

@@ -1,10 +1,11 @@
-"""What a cohort of slides holds of whom: each slide's image, and its counts."""
+"""What a cohort of slides holds of whom: each slide's image, and its counts or intensities."""
 
 from __future__ import annotations
 
 from protocols.expression.store import CohortStore
 from protocols.identity.evidence import Evidence, Item
-from protocols.identity.tables import CELLS, sketch_of_counts
+from protocols.identity.tables import CELLS, Tokens, sketch_of_counts, sketch_of_intensities
+from protocols.images.tile_folder import recognised_by
 from protocols.task import Opened
 
 
@@ -17,12 +18,19 @@ def evidence(opened: Opened) -> Evidence:
                 f"slide {slide.slide}",
                 slide.patient,
                 (slide.start, slide.stop),
-                scan=root / slide.image,
+                scan=recognised_by(root / slide.image),
                 picture=True,
                 has_table=True,
-                tokens=sketch_of_counts(store.matrix(index), slide.genes),
+                tokens=_tokens(store, index),
             )
             for index, slide in enumerate(store.slides)
         ),
         CELLS,
     )
+
+
+def _tokens(store: CohortStore, index: int) -> Tokens:
+    genes = store.slides[index].genes
+    if store.measure.of == "intensities":
+        return sketch_of_intensities(store.mapped(index), genes)
+    return sketch_of_counts(store.matrix(index), genes)

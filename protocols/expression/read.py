@@ -1,4 +1,4 @@
-"""Reads a cohort of slides: each once, checked whole, units and counts kept by row number."""
+"""Reads a cohort of slides: each once, checked whole, units and what was measured kept by row number."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from protocols.expression.cohort import SlideData, SlideEntry
+from protocols.expression.roles import measure_of
 from protocols.expression.store import CohortInfo, write_store
 from protocols.progress import track
 from protocols.readers.manifest import read_manifest
@@ -31,6 +32,7 @@ def read(request: CohortRequest, folder: Path) -> None:
         unit=first.unit,
         crop_um=crop.um,
         crop_pixels=crop.pixels,
+        measure=measure_of(request).name,
     )
     write_store(folder, info, _chain(first, slides), entry.root)
 

@@ -48,7 +48,8 @@ class ScoredBlock:
     """One fold's test cells of one slide. ``predicted`` may hold anything where ``scored`` is False.
 
     ``truth`` and ``predicted`` are float32 ``(n, G)``, NaN truth = not measured; ``scored`` ``(G,)``: measured in this
-    slide and in at least one training slide; ``rare_label`` ``(n,)``: cells annotated as the rare type, if known.
+    slide and in at least one training slide; ``rare_label`` ``(n,)``: cells annotated as the rare type, if known;
+    ``cell_type`` ``(n,)``: annotations, "" where there is none.
     """
 
     fold: str
@@ -61,6 +62,7 @@ class ScoredBlock:
     predicted: NDArray[np.float32]
     scored: NDArray[np.bool_]
     rare_label: NDArray[np.bool_] | None = None
+    cell_type: NDArray[np.str_] | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class SplitChoices(Strict):
     """Numbers of the splits; see :class:`SplitSettings`."""
 
     blocks: int = 4
+    folds: int = Field(default=5, ge=2)
     top_mean_genes: int | None = Field(default=None, ge=1)
     max_train_units: int | None = Field(default=None, ge=10)
     min_units: int = Field(default=40, ge=3)
@@ -39,9 +40,15 @@ class ExpressionSettings(TaskSettings):
 
 
 class SlidesEntry(CohortEntry):
-    """One cohort of slides with cells or spots; ``manifest`` lists the slides. See docs/cohorts.md."""
+    """One cohort of slides with cells, spots or tiles; ``manifest`` lists the slides. See docs/cohorts.md.
+
+    ``measure``: how what was measured becomes the target (:mod:`protocols.expression.measures`); by default log_cp10k
+    of counts, percentile99 of intensities. ``external`` names the cohort whose fold models are asked about this one.
+    """
 
     manifest: Path
+    measure: str | None = None
+    external: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class SplitSettings:
     crop_um: float
     seed: int = 0
     blocks: int = 4
+    folds: int = 5
     genes: GeneChoice = GeneChoice()
     max_train_units: int | None = None
     min_units: int = 40
@@ -68,6 +76,7 @@ def split_settings(settings: ExpressionSettings, seed: int) -> SplitSettings:
         crop_um=settings.crop.um,
         seed=seed,
         blocks=settings.split.blocks,
+        folds=settings.split.folds,
         genes=GeneChoice(settings.split.top_mean_genes),
         max_train_units=settings.split.max_train_units,
         min_units=settings.split.min_units,

@@ -10,6 +10,7 @@ from protocols.contract import FloatArray, RowArray
 from protocols.errors import UserError
 from protocols.expression.settings import SplitSettings
 from protocols.expression.store import CohortStore, SlideRecord
+from protocols.expression.targets import fold_targets
 from protocols.seeds import generator
 from protocols.splits import Exclusion
 
@@ -56,14 +57,15 @@ def clear_of(xy_um: FloatArray, others_um: FloatArray, crop_um: float, mpp: floa
 
 
 def choose_genes(store: CohortStore, train: RowArray, candidates: set[str], settings: SplitSettings) -> tuple[str, ...]:
-    """The genes to predict, sorted by name; with ``top_mean``, by mean log-expression on ``train`` rows alone."""
+    """The genes to predict, sorted by name; with ``top_mean``, by mean target on ``train`` rows alone."""
     names = sorted(candidates)
     top = settings.genes.top_mean
     if top is None or top >= len(names):
         return tuple(names)
     total, seen = np.zeros(len(names)), np.zeros(len(names))
+    targets = fold_targets(store, train, names)
     for start in range(0, len(train), _GENE_CHUNK):
-        block = store.targets(train[start : start + _GENE_CHUNK], names)
+        block = targets.of(store, train[start : start + _GENE_CHUNK])
         total += np.nansum(block, axis=0, dtype=np.float64)
         seen += np.isfinite(block).sum(axis=0)
     mean = np.where(seen > 0, total / np.maximum(seen, 1), -np.inf)

@@ -10,7 +10,8 @@ import pandas as pd
 from protocols import declared
 from protocols.declared import empty_rows
 from protocols.errors import UserError, look_up
-from protocols.expression.answers import aligned, fold_file, unit_names
+from protocols.expression.answers import aligned, external_folder, fold_file, unit_names
+from protocols.expression.asked import asked_of
 from protocols.expression.store import CohortStore
 from protocols.float32 import refuse_lost
 from protocols.splits import Fold
@@ -18,11 +19,15 @@ from protocols.task import Question
 
 
 def lay_out(question: Question, table: pd.DataFrame, folder: Path, where: str) -> None:
-    """One file a fold. Columns: fold (needed where a unit is tested in several folds), slide, cell_id, one a gene."""
-    store: CohortStore = question.cohort.store
-    parts = _by_fold(table.drop(columns="cohort", errors="ignore"), store, question.split.folds, where)
+    """One file a fold, or one of an external cohort. Columns: fold (needed where a unit is tested in several folds),
+    slide, cell_id, one a gene."""
+    asked = asked_of(question)
+    store: CohortStore = asked.store
+    parts = _by_fold(table.drop(columns="cohort", errors="ignore"), store, asked.folds, where)
     missing: dict[str, frozenset[str]] = {}
-    for number, fold in enumerate(question.split.folds):
+    files = folder / external_folder(store.info.name) if asked.external else folder
+    files.mkdir(parents=True, exist_ok=True)
+    for number, fold in enumerate(asked.folds):
         if fold.name not in parts:
             raise UserError(
                 f"no row for fold {fold.name!r}", where=where, expected="every fold", remedy="predict it too"
@@ -36,8 +41,8 @@ def lay_out(question: Question, table: pd.DataFrame, folder: Path, where: str) -
         aligned(part, store, fold, where, missing[fold.name])  # refused here, before anything is scored
         kept = part[["slide", "cell_id", *fold.genes]]
         refuse_lost(kept[list(fold.genes)].to_numpy(), fold.genes, f"{where}, fold {fold.name}")
-        kept.to_parquet(folder / fold_file(number), compression="zstd", index=False)
-    declared.write(folder, missing, sum(len(fold.test) for fold in question.split.folds), where)
+        kept.to_parquet(files / fold_file(number), compression="zstd", index=False)
+    declared.write(folder, missing, sum(len(fold.test) for fold in asked.folds), where)
 
 
 def _by_fold(table: pd.DataFrame, store: CohortStore, folds: tuple[Fold, ...], where: str) -> dict[str, pd.DataFrame]:

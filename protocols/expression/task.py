@@ -1,4 +1,4 @@
-"""Single-cell expression: cells or spots asked for the expression of their genes."""
+"""Expression: cells, spots or tiles asked for their genes, as counts, or for their proteins, as intensities."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ TASK = Task(
     data_files=Part("protocols.expression.read:data_files"),
     read=Part("protocols.expression.read:read"),
     open_store=Part("protocols.expression.store:open_store"),
+    boards=Part("protocols.expression.roles:boards"),
+    companions=Part("protocols.expression.roles:companions"),
     evidence=Part("protocols.expression.evidence:evidence"),
     audit=Part("protocols.expression.audit:audit"),
+    excluded=Part("protocols.expression.asked:excluded"),
     crops=Part("protocols.expression.view_makers:crops"),
     lacks=Part("protocols.expression.fit:lacks"),
     jobs=Part("protocols.expression.fit:jobs"),

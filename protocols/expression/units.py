@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from protocols.expression.store import CohortStore
+from protocols.expression.asked import asked_of
 from protocols.task import Question
 
 COLUMNS = ["fold", "role", "slide", "cell_id", "x_px", "y_px"]
 
 
 def units(question: Question) -> Iterator[pd.DataFrame]:
-    store: CohortStore = question.cohort.store
-    for fold in question.split.folds:
+    """Of an external cohort its own units alone: all of them are tested."""
+    asked = asked_of(question)
+    for fold in asked.folds:
         for role, rows in fold.roles().items():
-            yield store.units.iloc[rows].assign(fold=fold.name, role=role)[COLUMNS]
+            if role == "test" or not asked.external:
+                yield asked.store.units.iloc[rows].assign(fold=fold.name, role=role)[COLUMNS]

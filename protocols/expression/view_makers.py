@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from protocols.contract import FloatArray, RowArray, Settings
 from protocols.errors import UserError
 from protocols.expression.store import CohortStore
+from protocols.expression.targets import Targets, fold_targets
 from protocols.expression.truth import ORACLE, of_cells
 from protocols.expression.views import InputView, RowReader, TrainingView
 from protocols.images.crops import CohortCrops
@@ -29,7 +31,7 @@ def crops(opened: Opened) -> list[CropSet]:
 
 
 class ViewMaker:
-    """Makes the views of one cohort for one model. Test views are built without touching a count.
+    """Makes the views of one cohort for one model. Test views are built without touching what was measured.
 
     ``workspace``: where a training may leave a checkpoint.
     """
@@ -45,6 +47,7 @@ class ViewMaker:
     ) -> None:
         self._store, self._settings, self._crops, self._truth = store, settings, crops, truth
         self._workspace = workspace
+        self._fitted: Targets | None = None
         self._embedding = embedding_reader(embedding) if embedding else None
         slides = store.slides
         self._slide = np.array([slide.slide for slide in slides])
@@ -68,24 +71,33 @@ class ViewMaker:
         )
 
     def training(self, rows: RowArray, genes: Sequence[str]) -> TrainingView:
-        """The same with targets for ``genes`` and raw counts for every gene these slides measure."""
+        """The same with targets for ``genes`` in the measure fitted on these very rows, and of a cohort of counts the
+        raw counts of every gene that these slides measure."""
         given = {name: value for name, value in vars(self.inputs(rows, genes)).items() if name != "oracle_reader"}
         every = tuple(sorted(self._store.measured_genes(rows)))
-        counts, measured, _ = self._store.counts(rows, every)
+        self._fitted = fold_targets(self._store, rows, genes)
+        counted: dict[str, Any] = {}
+        if self._store.measure.of == "counts":
+            counts, measured, _ = self._store.counts(rows, every)
+            counted = {"count_matrix": counts, "measured": measured}
         return TrainingView(
             **given,
-            targets=self._store.targets(rows, genes),
-            count_matrix=counts,
-            measured=measured,
+            targets=self._fitted.of(self._store, rows),
+            **counted,
             all_genes=every,
             workspace=self._workspace,
         )
+
+    def in_measure_of(self, learnt: ViewMaker) -> None:
+        """What is known of the truth is told in the measure fitted on another cohort's training rows."""
+        self._fitted = learnt._fitted
 
     def _oracle_reader(self, genes: Sequence[str]) -> RowReader:
         store, truth = self._store, self._truth
         if truth is None:
             raise UserError("no truth", where="the cohort", expected="a phantom", remedy="set the cohort's truth")
-        names = list(genes)
+        names, fitted = list(genes), self._fitted
+        scale = fitted.scale if fitted is not None and fitted.genes == tuple(genes) else None
 
         def read(rows: RowArray) -> FloatArray:
             best = np.zeros((len(rows), len(names)), dtype=np.float32)
@@ -97,7 +109,7 @@ class ViewMaker:
                 columns = np.array([names.index(name) for name in known], dtype=np.int64)
                 found = of_cells(truth, ORACLE, slide.slide, cells, known)
                 best[np.ix_(at, columns)] = found.to_numpy(dtype=np.float32)
-            return best
+            return best if scale is None else scale.targets(best)  # a phantom knows intensities, not their measure
 
         return read
 
@@ -120,4 +132,5 @@ def cohort_crops(store: CohortStore, root: Path) -> CohortCrops:
         images=[(root / slide.image, slide.mpp) for slide in store.slides],
         crop_um=store.info.crop_um,
         pixels=store.info.crop_pixels,
+        names=store.units["cell_id"].to_numpy().astype(str) if store.info.unit == "tile" else None,
     )

@@ -71,12 +71,17 @@ class TrainingView(InputView):
     """Implements :class:`protocols.contract.TrainingData`: an :class:`InputView` with its targets."""
 
     targets: FloatArray = None  # type: ignore[assignment]  # required; dataclass inheritance needs a default
-    count_matrix: CountArray = None  # type: ignore[assignment]
+    count_matrix: CountArray = None  # type: ignore[assignment]  # None: of a cohort of intensities
     measured: NDArray[np.bool_] = None  # type: ignore[assignment]
     all_genes: tuple[str, ...] = ()
     workspace: Path | None = None
 
     def counts(self) -> tuple[CountArray, NDArray[np.bool_], tuple[str, ...]]:
+        if self.count_matrix is None:
+            raise UserError(
+                "counts were asked for, and the cohort has intensities of proteins", where="the training units",
+                expected="a cohort of counts", remedy='name "counts" in the needs of the model\'s card',
+            )  # fmt: skip
         return self.count_matrix, self.measured, self.all_genes
 
     def filled_targets(self) -> FloatArray:

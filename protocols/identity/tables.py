@@ -25,6 +25,7 @@ FEWEST_GENES = 16
 """Genes that a cell must express for its profile to be its own: sparser cells of two people may well agree."""
 FEWEST_VALUES = 8
 """Measured values that a patient must have."""
+_ROWS_AT_ONCE = 50_000
 COMMON = 50
 """A token of more tables than this (a value that stands for "not expressed") is nobody's."""
 
@@ -86,6 +87,28 @@ def sketches_of_rows(values: NDArray[np.float32], columns: Sequence[str]) -> lis
         value = _mixed(digits.view(np.uint64)) ^ power.astype(np.int64).view(np.uint64)
         found.append(_smallest(_mixed(names[own] ^ _mixed(value))))
     return found
+
+
+def sketch_of_intensities(values: NDArray[np.float32], markers: Sequence[str]) -> Tokens:
+    """A token a row ``(n, markers)``: of its (marker, value to three digits) pairs, whatever the columns' order.
+
+    Zeros and small whole numbers say nothing, as in :func:`sketches_of_rows`; nor does a row of fewer than
+    :data:`FEWEST_VALUES` different values left.
+    """
+    names, found = _names(markers), [nothing()]
+    for start in range(0, len(values), _ROWS_AT_ONCE):
+        block = np.asarray(values[start : start + _ROWS_AT_ONCE], dtype=np.float64)
+        own = np.isfinite(block) & ~((block == np.round(block)) & (np.abs(block) < 100))
+        size = np.where(own, np.abs(block), 1.0)
+        power = np.floor(np.log10(size))
+        digits = np.round(np.where(own, block, 1.0) / 10.0 ** (power - 2)).astype(np.int64)
+        value = _mixed(digits.view(np.uint64)) ^ power.astype(np.int64).view(np.uint64)
+        pairs = np.where(own, _mixed(names[None, :] ^ _mixed(value)), np.uint64(0))
+        ordered = np.sort(np.where(own, value, np.uint64(0)), axis=1)
+        different = 1 + (np.diff(ordered, axis=1) != 0).sum(axis=1) - ~own.all(axis=1)
+        row = _mixed(pairs.sum(axis=1, dtype=np.uint64))  # wraps around, as it may
+        found.append(_smallest(row[different >= FEWEST_VALUES]))
+    return _smallest(np.concatenate(found))
 
 
 def same_tables(sketches: Sequence[Tokens], sameness: Sameness) -> list[SameTable]:

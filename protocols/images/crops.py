@@ -14,6 +14,7 @@ from protocols.errors import UserError
 from protocols.images.crop_reader import CropReader, Positions
 from protocols.images.image import WHITE, open_image
 from protocols.images.patches import PatchReader
+from protocols.images.tile_folder import TileReader
 from protocols.images.tiles import Level
 
 __all__ = ["CohortCrops", "CropReader", "RecentTiles"]
@@ -48,7 +49,8 @@ class CohortCrops:
     """Implements :class:`protocols.expression.views.CropSource`.
 
     ``slide_index`` ``(n,)`` numbers each row's slide, ``xy_px`` ``(n, 2)`` its centre in level-0 pixels, ``images``
-    gives each slide's (image or HEST patches file, mpp). At most ``max_open`` slides are open, and fewer where
+    gives each slide's (image, HEST patches file or folder of tiles, mpp); ``names`` ``(n,)`` are each row's unit, which
+    a folder of tiles is asked for. At most ``max_open`` slides are open, and fewer where
     their decoded JPEGs would exceed ``image_bytes``; ``tile_bytes`` of decoded tiles are kept between reads.
     """
 
@@ -60,6 +62,7 @@ class CohortCrops:
         crop_um: float,
         pixels: int,
         *,
+        names: NDArray[np.str_] | None = None,
         fill: int = WHITE,
         max_open: int = 8,
         image_bytes: int = 1536 << 20,
@@ -67,7 +70,7 @@ class CohortCrops:
     ) -> None:
         self.pixels = pixels
         self._slide, self._xy = np.asarray(slide_index, np.int64), np.asarray(xy_px, np.float64)
-        self._images = list(images)
+        self._images, self._names = list(images), names
         if len(self._slide) != len(self._xy) or (len(slide_index) and not 0 <= self._slide.max() < len(images)):
             raise UserError(
                 f"{len(self._slide)} rows, {len(self._xy)} centres, {len(images)} images",
@@ -78,7 +81,7 @@ class CohortCrops:
         self._crop_um, self._fill = crop_um, fill
         self._max_open, self._image_bytes = max_open, image_bytes
         self._tiles = RecentTiles(tile_bytes)
-        self._open: OrderedDict[int, CropReader | PatchReader] = OrderedDict()
+        self._open: OrderedDict[int, CropReader | PatchReader | TileReader] = OrderedDict()
 
     def read(self, rows: RowArray) -> CropArray:
         """uint8 ``(k, p, p, 3)`` in the order of ``rows``."""
@@ -111,12 +114,12 @@ class CohortCrops:
         while self._open:
             self._close_oldest()
 
-    def _by_slide(self, rows: RowArray) -> Iterator[tuple[RowArray, CropReader | PatchReader]]:
+    def _by_slide(self, rows: RowArray) -> Iterator[tuple[RowArray, CropReader | PatchReader | TileReader]]:
         slides = self._slide[rows]
         for index in np.unique(slides).tolist():
             yield np.flatnonzero(slides == index), self._reader(index)
 
-    def _reader(self, index: int) -> CropReader | PatchReader:
+    def _reader(self, index: int) -> CropReader | PatchReader | TileReader:
         if index in self._open:
             self._open.move_to_end(index)
         else:
@@ -128,7 +131,11 @@ class CohortCrops:
             self._open[index] = self._opened(index, path, mpp)
         return self._open[index]
 
-    def _opened(self, index: int, path: Path, mpp: float) -> CropReader | PatchReader:
+    def _opened(self, index: int, path: Path, mpp: float) -> CropReader | PatchReader | TileReader:
+        if path.is_dir():
+            own = self._slide == index
+            names = None if self._names is None else self._names[own]
+            return TileReader(path, self._crop_um, self.pixels, mpp=mpp, centres=self._xy[own], names=names)
         if path.suffix.lower() in {".h5", ".hdf5"}:
             centres = self._xy[self._slide == index]
             return PatchReader(path, self._crop_um, self.pixels, mpp=mpp, centres=centres)

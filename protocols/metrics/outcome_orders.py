@@ -66,7 +66,9 @@ def time_told(time: Float, _event: Bool) -> Signs:
     return shorter.astype(np.int8) - shorter.T.astype(np.int8)
 
 
-MEASURES: dict[str, Callable[[Float, Bool], Signs]] = {
+Pairs = Callable[[Float, Bool], Signs]
+"""(time, event) of all patients to the signs of their pairs."""
+MEASURES: dict[str, Pairs] = {
     "Harrell's C": event_first,
     "AUC for the event": event_told,
     "concordance with follow-up time": time_told,

@@ -15,6 +15,7 @@ from scipy import sparse
 from protocols.errors import UserError
 from protocols.expression.cohort import SlideData, SlideEntry, Unit
 from protocols.readers import checks
+from protocols.readers.intensities import checked_intensities, marker_names
 
 MAX_OUTSIDE = 0.05
 """Share of units that may lie outside the image (the H&E often covers a little less than the assay)."""
@@ -47,21 +48,7 @@ def build_slide(
     Units outside the image are left out and noted; above ``max_outside`` (an option of every reader; default
     5 %) they are an error, because then the positions belong to another frame.
     """
-    if mpp is None or not (math.isfinite(mpp) and mpp > 0):
-        raise UserError(
-            f"the image's micrometres per pixel are unknown ({mpp})",
-            where=f"slide {entry.slide}, {image}",
-            expected="a number above 0",
-            remedy="set the option mpp in the manifest",
-        )
-    checks.require_unique(ids, unit, where=where)
-    if not np.isfinite(xy_px).all():
-        raise UserError(
-            f"{int((~np.isfinite(xy_px)).any(axis=1).sum())} {unit}s have no finite position",
-            where=where,
-            expected="finite coordinates",
-            remedy="correct or remove them",
-        )
+    scale = _placed(entry, unit, image, mpp, ids, xy_px, where=where)
     matrix = checks.whole_counts(counts, where=where)
     if matrix.shape != (len(ids), len(names)):
         raise UserError(
@@ -82,10 +69,93 @@ def build_slide(
         )
     silent = int((np.diff(matrix.indptr) == 0).sum())
     count_notes = (f"{silent} {unit}s have no count at all",) if silent else ()
-    units = pd.DataFrame({"cell_id": ids[inside].astype(object), "x_px": xy_px[inside, 0], "y_px": xy_px[inside, 1]})
+    units = _units(ids, xy_px, inside)
     return SlideData(
-        entry, unit, image, float(mpp), units, genes, matrix, (*notes, *gene_notes, *outside_notes, *count_notes)
+        entry, unit, image, scale, units, genes, matrix, (*notes, *gene_notes, *outside_notes, *count_notes)
     )
+
+
+def build_protein_slide(
+    entry: SlideEntry,
+    *,
+    unit: Unit,
+    image: Path,
+    size: tuple[int, int] | None,
+    mpp: float | None,
+    ids: NDArray[np.str_],
+    xy_px: NDArray[np.float64],
+    names: Sequence[str],
+    intensities: Any,
+    cell_type: NDArray[np.str_] | None = None,
+    where: object,
+    notes: Sequence[str] = (),
+    span: str = "",
+) -> SlideData:
+    """:func:`build_slide` of intensities: the same checks of places, those of numbers by :mod:`.intensities`.
+
+    ``intensities`` ``(units, names)`` of any number type; ``span`` is the note on their range as the file has them (it
+    is made here of those that are given, where there is none). ``cell_type`` ``(units,)``.
+    """
+    scale = _placed(entry, unit, image, mpp, ids, xy_px, where=where)
+    markers = marker_names(names, where=where)
+    values, own_span = checked_intensities(intensities, markers, where=where)
+    if len(values) != len(ids):
+        raise UserError(
+            f"intensities of {len(values)} {unit}s", where=where, expected=f"{len(ids)}", remedy="write the file again"
+        )
+    inside, outside_notes = _inside(entry, unit, size, xy_px, where=where)
+    if not inside.any() or not markers or not values[inside].any():
+        raise UserError(
+            f"the slide is empty ({int(inside.sum())} {unit}s, {len(markers)} markers, all of them 0)", where=where,
+            expected=f"at least one {unit} with an intensity above 0", remedy="leave the slide out of the manifest",
+        )  # fmt: skip
+    constant = [name for name, one in zip(markers, values[inside].T, strict=True) if one.min() == one.max()]
+    flat = (f"{len(constant)} markers are the same everywhere: {', '.join(constant)}",) if constant else ()
+    return SlideData(
+        entry,
+        unit,
+        image,
+        scale,
+        _units(ids, xy_px, inside),
+        markers,
+        None,
+        (*notes, span or own_span, *outside_notes, *flat),
+        values[inside],
+        None if cell_type is None else np.asarray(cell_type, str)[inside],
+    )
+
+
+def _placed(
+    entry: SlideEntry,
+    unit: Unit,
+    image: Path,
+    mpp: float | None,
+    ids: NDArray[np.str_],
+    xy_px: NDArray[np.float64],
+    *,
+    where: object,
+) -> float:
+    """``mpp``, where it is known, every id is there once and every position is finite."""
+    if mpp is None or not (math.isfinite(mpp) and mpp > 0):
+        raise UserError(
+            f"the image's micrometres per pixel are unknown ({mpp})",
+            where=f"slide {entry.slide}, {image}",
+            expected="a number above 0",
+            remedy="set the option mpp in the manifest",
+        )
+    checks.require_unique(ids, unit, where=where)
+    if not np.isfinite(xy_px).all():
+        raise UserError(
+            f"{int((~np.isfinite(xy_px)).any(axis=1).sum())} {unit}s have no finite position",
+            where=where,
+            expected="finite coordinates",
+            remedy="correct or remove them",
+        )
+    return float(mpp)
+
+
+def _units(ids: NDArray[np.str_], xy_px: NDArray[np.float64], inside: NDArray[np.bool_]) -> pd.DataFrame:
+    return pd.DataFrame({"cell_id": ids[inside].astype(object), "x_px": xy_px[inside, 0], "y_px": xy_px[inside, 1]})
 
 
 def _inside(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from protocols.errors import UserError
+from protocols.readers.published_splits import published_fold
 from protocols.splits import Exclusion
 from protocols.survival.cohort import PatientCohort, PublishedFold, SlideFile
 from protocols.survival.contract import GENOMIC_KINDS
@@ -31,6 +33,7 @@ def assemble(
     signatures: dict[str, tuple[str, ...]] | None = None,
     slides: Iterable[SlideFile] = (),
     folds: tuple[PublishedFold, ...] | None = None,
+    proteins: pd.DataFrame | None = None,
 ) -> PatientCohort:
     """A checked cohort from tables indexed by patient.
 
@@ -38,7 +41,9 @@ def assemble(
     outcome is missing is left out by name; anything that is not a number, a patient twice and a table of strangers
     are errors.
     """
-    for table, kind in ((outcome, "outcome"), (clinical, "clinical"), (genomic, "genomic")):
+    proteins = pd.DataFrame(index=outcome.index) if proteins is None else proteins
+    tables = {"outcome": outcome, "clinical": clinical, "genomic": genomic, "proteins": proteins}
+    for kind, table in tables.items():
         if table.index.has_duplicates:
             twice = table.index[table.index.duplicated()][0]
             raise UserError(
@@ -68,13 +73,14 @@ def assemble(
     return PatientCohort(
         name=name,
         outcome=pd.DataFrame({"time": kept["time"].astype(np.float64), "event": kept["event"].astype(bool)}),
-        clinical=_features(clinical, kept.index, "clinical", where).astype(np.float64),
-        genomic=_features(genomic, kept.index, "genomic", where).astype(np.float32),
+        clinical=numeric_features(clinical, kept.index, "clinical", where).astype(np.float64),
+        genomic=numeric_features(genomic, kept.index, "genomic", where).astype(np.float32),
         signatures=signatures or {},
         slides=tuple(sorted((s for s in slides if s.patient in kept.index), key=lambda s: (s.patient, s.slide))),
         folds=_folds_of(folds, set(kept.index), set(values.index), where),
         endpoint=endpoint,
         excluded=tuple(excluded),
+        proteins=numeric_features(proteins, kept.index, "proteins", where).astype(np.float32),
     )
 
 
@@ -97,7 +103,7 @@ def _numeric(values: pd.Series[float], column: str, where: object) -> pd.Series[
     return found
 
 
-def _features(table: pd.DataFrame, patients: pd.Index[str], kind: str, where: object) -> pd.DataFrame:
+def numeric_features(table: pd.DataFrame, patients: pd.Index[str], kind: str, where: object) -> pd.DataFrame:
     """Numeric columns in sorted order, one row a patient; a patient that the table lacks has only holes."""
     if len(table.columns) and not len(table.index.intersection(patients)):
         raise UserError(
@@ -128,7 +134,7 @@ def _folds_of(
                 remedy="check splits and table",
             )
     return tuple(
-        PublishedFold(fold.name, tuple(p for p in fold.train if p in kept), tuple(p for p in fold.test if p in kept))
+        replace(fold, train=tuple(p for p in fold.train if p in kept), test=tuple(p for p in fold.test if p in kept))
         for fold in folds
     )
 
@@ -140,17 +146,11 @@ def read_signatures(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def read_splits(folder: Path) -> tuple[PublishedFold, ...]:
-    """``splits_0.csv`` … with columns train and val (or test), patients, padded with nothing."""
-    folds = []
-    for path in split_files(folder):
-        table = read_csv(path, dtype=str)
-        test = "val" if "val" in table.columns else "test"
-        for column in ("train", test):
-            if column not in table.columns:
-                raise UserError(f"no column {column!r}", where=path, expected="train and val", remedy="add it")
-        members = [tuple(sorted(table[column].dropna())) for column in ("train", test)]
-        folds.append(PublishedFold(path.stem.removeprefix("splits_"), *members))
-    return tuple(folds)
+    """``splits_0.csv`` … with columns train and test or val, patients (or TCGA slides), padded with nothing."""
+    return tuple(
+        published_fold(path.stem.removeprefix("splits_"), read_csv(path, dtype=str), path)
+        for path in split_files(folder)
+    )
 
 
 def split_files(folder: Path) -> list[Path]:
@@ -233,12 +233,14 @@ def read_tidy(
     outcome: str,
     clinical: str | None = None,
     genomic: str | None = None,
+    proteins: str | None = None,
     slides: str | None = None,
     signatures: str | None = None,
     splits: str | None = None,
     endpoint: str = "overall survival",
 ) -> PatientCohort:
-    """Plain tables, one row a patient: outcome (patient, time, event, optional unit), clinical, genomic."""
+    """Plain tables, one row a patient: outcome (patient, time, event, optional unit), clinical, genomic,
+    proteins (any numbers)."""
     follow_up = by_patient(root / outcome)
     if "unit" in follow_up.columns:
         unknown = sorted(set(follow_up["unit"]) - set(UNITS))
@@ -259,6 +261,7 @@ def read_tidy(
         signatures=read_signatures(root / signatures) if signatures else None,
         slides=read_slides(root / slides, root) if slides else (),
         folds=read_splits(root / splits) if splits else None,
+        proteins=by_patient(root / proteins) if proteins else None,
     )
 
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from protocols.findings import Finding, FoldFacts, RoleFacts
 from protocols.metrics.concordance import pair_counts
+from protocols.outcome_leak import outcome_findings
 from protocols.splits import Exclusion, Fold, Split
 from protocols.survival.contract import GENOMIC_KINDS
-from protocols.survival.outcome_leak import outcome_findings
 from protocols.survival.store import PatientStore
 from protocols.task import Question
 
@@ -34,7 +34,7 @@ def audit_survival(store: PatientStore, split: Split) -> list[Finding]:
         (
             "no outcome among the features, by name",
             lambda: _outcome_by_name(store),
-            f"{len(store.clinical_features)} clinical and {len(store.genomic_features)} genomic names",
+            _names_looked_at(store),
         ),
         ("every fold can be scored", lambda: _unscorable(store, split), "each has a comparable pair"),
     ]
@@ -42,7 +42,13 @@ def audit_survival(store: PatientStore, split: Split) -> list[Finding]:
     for name, check, looked_at in checks:
         problem = check()
         findings.append(Finding(name, "fail" if problem else "pass", problem or looked_at))
-    return [*findings, *_outcome_by_content(store)]
+    return [*findings, *_published_faults(store), *_outcome_by_content(store)]
+
+
+def _published_faults(store: PatientStore) -> list[Finding]:
+    """One note of all that is wrong with how the folds were published; no finding where nothing is."""
+    faulty = [f"fold {fold.name} {fault}" for fold in store.folds or () for fault in fold.faults]
+    return [Finding("folds as they were published", "note", "; ".join(faulty))] if faulty else []
 
 
 def audit(question: Question) -> tuple[list[Finding], list[FoldFacts]]:
@@ -77,9 +83,14 @@ def _tested_twice(store: PatientStore, split: Split) -> str | None:
     return f"patient {store.patients[rows[times > 1][0]]} is tested in several folds" if (times > 1).any() else None
 
 
+def _names_looked_at(store: PatientStore) -> str:
+    proteins = f", {len(store.protein_features)} protein" if store.protein_features else ""
+    return f"{len(store.clinical_features)} clinical and {len(store.genomic_features)} genomic{proteins} names"
+
+
 def _outcome_by_name(store: PatientStore) -> str | None:
     genes = [re.sub(rf"_({'|'.join(GENOMIC_KINDS)})$", "", name) for name in store.genomic_features]
-    for name in (*store.clinical_features, *genes):
+    for name in (*store.clinical_features, *genes, *store.protein_features):
         # Gene symbols are upper case; an outcome's name in capitals alone (OS, DFS) is no gene symbol either.
         if OUTCOME_WORDS.search(name):
             return f"feature {name!r} is named like an outcome or a split"
@@ -87,8 +98,9 @@ def _outcome_by_name(store: PatientStore) -> str | None:
 
 
 def _outcome_by_content(store: PatientStore) -> list[Finding]:
-    names = (*store.clinical_features, *store.genomic_features)
-    return outcome_findings(names, np.hstack([store.clinical, store.genomic]), store.time, store.event)
+    names = (*store.clinical_features, *store.genomic_features, *store.protein_features)
+    values = np.hstack([store.clinical, store.genomic, store.proteins])
+    return outcome_findings(names, values, store.time, store.event)
 
 
 def _unscorable(store: PatientStore, split: Split) -> str | None:

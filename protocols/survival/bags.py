@@ -14,6 +14,8 @@ from protocols.task import CropSet, Opened
 
 TILES = "tiles"
 """The only set of crops of a cohort of patients."""
+PROTEIN_TOKENS = "protein_tokens"
+"""What the slides table calls the encoder of a bag that has one token a protein: 40 x 384 in HEX's layout."""
 
 
 def crops(opened: Opened) -> list[CropSet]:
@@ -67,3 +69,42 @@ class Bags:
 
     def _first_width(self) -> int:
         return int(self._part(next(iter(self._of_patient.values()))[0]).shape[1])
+
+
+def have_tokens(store: PatientStore) -> bool:
+    """Whether every patient has a bag of protein tokens."""
+    served = {slide.patient for slide in store.slides if slide.encoder == PROTEIN_TOKENS}
+    return bool(store.patients) and served >= set(store.patients)
+
+
+class ProteinTokens:
+    """Patient -> protein tokens, float32 ``(proteins, width)``; of several slides of a patient their mean.
+
+    Row k is protein k of everybody, so all bags of a cohort have one shape; another is a :class:`UserError`.
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        self._root, self._cohort = opened.entry.root, opened.name
+        self._of_patient: dict[str, list[Path]] = {}
+        for slide in opened.store.slides:
+            if slide.encoder == PROTEIN_TOKENS:
+                self._of_patient.setdefault(slide.patient, []).append(self._root / slide.path)
+        self._shape = self._read(next(iter(self._of_patient.values()))[0]).shape
+
+    def __call__(self, patient: str) -> FloatArray:
+        bags = [self._read(path) for path in self._of_patient[patient]]
+        for path, bag in zip(self._of_patient[patient], bags, strict=True):
+            if bag.shape != self._shape:
+                raise UserError(
+                    f"protein tokens {bag.shape}",
+                    where=path,
+                    expected=f"{self._shape} as of the first patient of cohort {self._cohort}",
+                    remedy="write one token a protein, the same proteins for every slide",
+                )
+        return bags[0] if len(bags) == 1 else np.mean(bags, axis=0, dtype=np.float32)
+
+    @staticmethod
+    def _read(path: Path) -> FloatArray:
+        from protocols.readers.bag_files import read_bag
+
+        return read_bag(path, PROTEIN_TOKENS)

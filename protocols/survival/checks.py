@@ -77,10 +77,11 @@ class _Run:
         require(_bytes(poisoned) == _bytes(self._once()), "answers moved when test follow-up was changed: a leak")
 
     def holes(self) -> None:
-        genomic, clinical = self.data.genomic.copy(), self.data.clinical.copy()
+        genomic, clinical, proteins = (getattr(self.data, name).copy() for name in ("genomic", "clinical", "proteins"))
         genomic[:, 0], clinical[:, -1] = np.nan, np.nan
-        genomic[self.test_at[0]] = np.nan
-        self._answer(replace(self.data, genomic=genomic, clinical=clinical))
+        proteins[:, 0] = np.nan
+        genomic[self.test_at[0]] = proteins[self.test_at[0]] = np.nan
+        self._answer(replace(self.data, genomic=genomic, clinical=clinical, proteins=proteins))
 
     def refit(self) -> None:
         self._once()
@@ -143,11 +144,13 @@ class _Run:
 
 
 def _as_declared(toy: SurvivalTrainingView, card: object) -> SurvivalTrainingView:
-    """Tiles only for a card with an encoder, the truth only for one that needs it: the views say so to any other."""
+    """Tiles only for a card with an encoder, tokens and truth only for one that needs them: views say so to others."""
     if not isinstance(card, Card):
         return toy
     if not card.encoder:
         toy = replace(toy, bag_reader=None, bag_dim=0)
+    if "protein_tokens" not in card.needs:
+        toy = replace(toy, token_reader=None)
     return toy if "oracle" in card.needs else replace(toy, oracle_reader=None)
 
 

@@ -27,20 +27,22 @@ class SlideFile:
 
 @dataclass(frozen=True)
 class PublishedFold:
-    """One train/test partition as somebody published it, by patient."""
+    """One train/test partition as somebody published it, by patient; ``faults``: what is wrong with how it was."""
 
     name: str
     train: tuple[str, ...]
     test: tuple[str, ...]
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class PatientCohort:
-    """Checked: one row a patient, sorted by patient, the same index (named ``patient``) in all three tables.
+    """Checked: one row a patient, sorted by patient, the same index (named ``patient``) in all four tables.
 
     ``outcome``: columns time (months, float64 > 0) and event (bool). ``clinical``: float columns, NaN where missing.
-    ``genomic``: float32 columns named ``GENE_rnaseq``, ``GENE_cnv`` or ``GENE_mut``, sorted; NaN where missing. Either
-    of the last two may have no column. ``slides`` may be empty: then only models without images apply.
+    ``genomic``: float32 columns named ``GENE_rnaseq``, ``GENE_cnv`` or ``GENE_mut``, sorted; NaN where missing.
+    ``proteins``: float32 columns by name, sorted (``mean_CD8``, ``niche_CD8_CD4``, or whatever was measured); NaN where
+    missing. Each of the last three may have no column. ``slides`` may be empty: then only models without images apply.
     """
 
     name: str
@@ -52,3 +54,4 @@ class PatientCohort:
     folds: tuple[PublishedFold, ...] | None = None
     endpoint: str = "overall survival"
     excluded: tuple[Exclusion, ...] = ()
+    proteins: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -65,6 +65,16 @@ class PatientInputs(Protocol):
         ...
 
     @property
+    def protein_features(self) -> tuple[str, ...]:
+        """Names of the protein table's columns, sorted."""
+        ...
+
+    @property
+    def proteins(self) -> FloatArray:
+        """float32 ``(n, protein_features)``, as recorded, NaN where missing."""
+        ...
+
+    @property
     def signatures(self) -> Mapping[str, tuple[str, ...]]:
         """Gene signatures by name, in the cohort's order: gene symbols, some of which may not be measured."""
         ...
@@ -80,8 +90,13 @@ class PatientInputs(Protocol):
         """``d``, without reading a bag."""
         ...
 
+    def protein_tokens(self, position: int) -> FloatArray:
+        """One token a protein of one patient: float32 ``(40, 384)`` in HEX's layout, the same shape for everybody."""
+        ...
+
     def oracle(self, which: str) -> NDArray[np.float64]:
-        """The phantom's true log-hazard ``(n,)``: ``"all"``, or what ``"image"`` or ``"genome"`` alone can know."""
+        """The phantom's true log-hazard ``(n,)``: ``"all"``, or what a part of it alone can know (``"image"``,
+        ``"genome"``; of proteins ``"means"`` and ``"space"``)."""
         ...
 
 

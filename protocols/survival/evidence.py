@@ -13,8 +13,9 @@ from protocols.task import Opened
 def evidence(opened: Opened) -> Evidence:
     """Features alone: somebody entered twice may have been followed up for longer the second time."""
     store: PatientStore = opened.store
-    names = (*store.clinical_features, *store.genomic_features)
-    sketches = sketches_of_rows(np.concatenate([store.clinical, store.genomic], axis=1), names) if names else []
+    names = (*store.clinical_features, *store.genomic_features, *store.protein_features)
+    values = np.concatenate([store.clinical, store.genomic, store.proteins], axis=1)
+    sketches = sketches_of_rows(values, names) if names else []
     rows = {patient: (row, row + 1) for row, patient in enumerate(store.patients)}
     tables = [
         Item("features", patient, rows[patient], has_table=True, tokens=tokens)

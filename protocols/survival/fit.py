@@ -7,7 +7,7 @@ from typing import Any
 
 from protocols.contract import Card
 from protocols.survival.answers import checked, fold_file, write
-from protocols.survival.bags import TILES, Bags, serves
+from protocols.survival.bags import TILES, Bags, ProteinTokens, have_tokens, serves
 from protocols.survival.store import PatientStore
 from protocols.survival.view_makers import PatientViews
 from protocols.task import Fit, Fitted, Question, lacks_truth
@@ -28,6 +28,10 @@ def lacks(question: Question, card: Card) -> str:
         return "needs a genomic table, and the cohort has none"
     if "clinical" in card.needs and not store.clinical_features:
         return "needs clinical variables, and the cohort has none"
+    if "proteins" in card.needs and not store.protein_features:
+        return "needs a protein table, and the cohort has none"
+    if "protein_tokens" in card.needs and not have_tokens(store):
+        return "some patients have no bag of protein_tokens"
     return ""
 
 
@@ -43,7 +47,8 @@ def fit(fit: Fit, job: str, folder: Path) -> Fitted:
     features = fit.features.get(opened.name)
     bags = Bags(opened, fit.card.encoder, features.embeddings.get(TILES)) if fit.card.encoder and features else None
     truth = opened.entry.truth if "oracle" in fit.card.needs else None
-    views = PatientViews(opened.store, fit.settings, bags, truth)
+    tokens = ProteinTokens(opened) if "protein_tokens" in fit.card.needs else None
+    views = PatientViews(opened.store, fit.settings, bags, truth, tokens)
     model: Any = fit.model_class()
     model.fit(views.training(fold.train, fit.workspace))
     test = views.inputs(fold.test)

@@ -47,11 +47,17 @@ def learned(model_class: type[Any], settings: Settings, plant: Plant = USUAL) ->
 
 def _readable(card: Card, asked: Any) -> tuple[str, FloatArray]:
     """What of the hazard a model can read, by what its card needs, in words and by patient."""
-    parts = {"slides": ("a shift of the tiles", "image"), "genomic": ("one gene", "genome")}
+    parts = {
+        "slides": ("a shift of the tiles", "image"),
+        "proteins": ("two columns of proteins", "image"),
+        "protein_tokens": ("a shift of two protein tokens", "image"),
+        "genomic": ("one gene", "genome"),
+    }
     read = [parts[need] for need in card.needs if need in parts]
     if not read:
         return "stage, a little", np.asarray(asked.oracle("all") - asked.oracle("image") - asked.oracle("genome"))
-    return " and ".join(words for words, _ in read), np.asarray(sum(asked.oracle(which) for _, which in read))
+    known = sorted({which for _, which in read})
+    return " and ".join(words for words, _ in read), np.asarray(sum(asked.oracle(which) for which in known))
 
 
 def _c(test: Any, risk: Any) -> float:

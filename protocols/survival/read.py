@@ -12,7 +12,7 @@ from protocols.survival.cohort import PatientCohort
 from protocols.survival.store import write_patient_store
 from protocols.task import CohortRequest
 
-TABLES = ("table", "outcome", "clinical", "genomic", "slides", "signatures")
+TABLES = ("table", "outcome", "clinical", "genomic", "proteins", "slides", "signatures")
 
 
 def data_files(request: CohortRequest) -> list[Path]:

@@ -32,6 +32,7 @@ class PatientEntry(CohortEntry):
     outcome: str | None = None
     clinical: str | None = None
     genomic: str | None = None
+    proteins: str | None = None
     slides: str | None = None
     signatures: str | None = None
     splits: str | None = None

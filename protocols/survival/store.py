@@ -1,4 +1,4 @@
-"""A cohort of patients as the pipeline keeps it: three tables and a description, read once from any format."""
+"""A cohort of patients as the pipeline keeps it: its tables and a description, read once from any format."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from protocols.survival.contract import EventArray, TimeArray
 from protocols.task import CohortRequest
 
 TABLES = ("outcome", "clinical", "genomic")
+PROTEINS = "proteins"
+"""A table that is stored only where a cohort has it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class PatientStore:
         self.excluded = tuple(Exclusion(**item) for item in record["excluded"])
         folds = record["folds"]
         self.folds = None if folds is None else tuple(
-            PublishedFold(fold["name"], tuple(fold["train"]), tuple(fold["test"])) for fold in folds
+            PublishedFold(fold["name"], tuple(fold["train"]), tuple(fold["test"]), tuple(fold.get("faults", ())))
+            for fold in folds
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -76,6 +79,20 @@ class PatientStore:
     def genomic(self) -> FloatArray:
         return self._table("genomic").to_numpy(np.float32)
 
+    @cached_property
+    def protein_features(self) -> tuple[str, ...]:
+        return tuple(self._proteins.columns)
+
+    @cached_property
+    def proteins(self) -> FloatArray:
+        return self._proteins.to_numpy(np.float32)
+
+    @cached_property
+    def _proteins(self) -> pd.DataFrame:
+        if not (self.folder / f"{PROTEINS}.parquet").exists():
+            return pd.DataFrame(index=range(len(self.patients)))
+        return self._table(PROTEINS)
+
     def rows_of(self, patients: Sequence[str]) -> RowArray:
         """Row numbers of some patients, ascending."""
         place = {patient: row for row, patient in enumerate(self.patients)}
@@ -94,7 +111,7 @@ def open_store(_request: CohortRequest, folder: Path) -> PatientStore:
 def write_patient_store(folder: Path, cohort: PatientCohort, *, phantom: bool, root: Path) -> PatientStore:
     """Store a checked cohort; ``cohort.json`` comes last, so a folder that has it is whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in TABLES:
+    for name in (*TABLES, PROTEINS) if len(cohort.proteins.columns) else TABLES:
         table: pd.DataFrame = getattr(cohort, name)
         with written_whole(folder / f"{name}.parquet") as part:
             table.reset_index(drop=True).to_parquet(part, compression="zstd", index=False)
@@ -104,8 +121,13 @@ def write_patient_store(folder: Path, cohort: PatientCohort, *, phantom: bool, r
         "signatures": {name: list(genes) for name, genes in cohort.signatures.items()},
         "slides": [asdict(slide) for slide in cohort.slides],
         "slide_hashes": [sha256_of(root / slide.path) for slide in cohort.slides],
-        "folds": None if cohort.folds is None else [asdict(fold) for fold in cohort.folds],
+        "folds": None if cohort.folds is None else [_written(fold) for fold in cohort.folds],
         "excluded": [asdict(item) for item in cohort.excluded],
     }
     write_text_whole(folder / COHORT_FILE, json.dumps(record, indent=1) + "\n")
     return PatientStore(folder)
+
+
+def _written(fold: PublishedFold) -> dict[str, Any]:
+    """As it is kept; a fold without a fault as ever."""
+    return {key: value for key, value in asdict(fold).items() if key != "faults" or value}

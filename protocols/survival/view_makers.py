@@ -10,20 +10,28 @@ from numpy.typing import NDArray
 
 from protocols.contract import RowArray, Settings, TextArray
 from protocols.errors import look_up
-from protocols.survival.bags import Bags
+from protocols.survival.bags import Bags, ProteinTokens
 from protocols.survival.store import PatientStore
 from protocols.survival.views import OracleReader, PatientView, SurvivalTrainingView
 
 TRUTH_FILE = "patients.parquet"
-ORACLES = {"all": "log_hazard_all", "image": "log_hazard_image", "genome": "log_hazard_genome"}
+ORACLES = {which: f"log_hazard_{which}" for which in ("all", "image", "genome", "means", "space")}
 
 
 class PatientViews:
     """Makes the views of one cohort for one model. Test views are built without touching an outcome."""
 
-    def __init__(self, store: PatientStore, settings: Settings, bags: Bags | None, truth: Path | None) -> None:
+    def __init__(
+        self,
+        store: PatientStore,
+        settings: Settings,
+        bags: Bags | None,
+        truth: Path | None,
+        tokens: ProteinTokens | None = None,
+    ) -> None:
         self._store, self._settings, self._bags = store, settings, bags
         self._patient = np.array(store.patients)
+        self._tokens = tokens
         self._oracle = oracle_reader(truth) if truth else None
 
     def inputs(self, rows: RowArray) -> PatientView:
@@ -39,6 +47,9 @@ class PatientViews:
             bag_reader=self._bags,
             bag_dim=self._bags.dim if self._bags else 0,
             oracle_reader=self._oracle,
+            protein_features=self._store.protein_features,
+            proteins=self._store.proteins[rows],
+            token_reader=self._tokens,
         )
 
     def training(self, rows: RowArray, workspace: Path | None = None) -> SurvivalTrainingView:

@@ -20,6 +20,10 @@ OracleReader = Callable[[str, TextArray], NDArray[np.float64]]
 """(which, patients) -> true log-hazards."""
 
 
+def _no_table() -> FloatArray:
+    return np.zeros((0, 0), dtype=np.float32)
+
+
 @dataclass(frozen=True)
 class PatientView:
     """Implements :class:`protocols.survival.contract.PatientInputs`."""
@@ -34,6 +38,9 @@ class PatientView:
     bag_reader: BagReader | None = None
     bag_dim: int = 0
     oracle_reader: OracleReader | None = None
+    protein_features: tuple[str, ...] = ()
+    proteins: FloatArray = field(default_factory=_no_table)
+    token_reader: BagReader | None = None
 
     def __len__(self) -> int:
         return len(self.patient)
@@ -51,6 +58,16 @@ class PatientView:
     @property
     def bag_width(self) -> int:
         return self.bag_dim
+
+    def protein_tokens(self, position: int) -> FloatArray:
+        if self.token_reader is None:
+            raise UserError(
+                "protein_tokens() was called by a model that does not say so",
+                where="the model",
+                expected='a card whose needs have "protein_tokens"',
+                remedy='set needs=("protein_tokens", …) in the card',
+            )
+        return self.token_reader(str(self.patient[position]))
 
     def oracle(self, which: str) -> NDArray[np.float64]:
         if self.oracle_reader is None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from protocols.errors import UserError, look_up
+from protocols.errors import look_up
+from suite.tools.fitted import cohort_to_fit_on, model_for_slides, run_of, workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from protocols.staining.store import IhcStore
     from protocols.task import Opened
     from suite.config import Config
-    from suite.engine.run import ModelEntry, Run
+    from suite.engine.run import ModelEntry
     from suite.tools.large_field import FieldReport
 
 TASK = "staining"
@@ -46,7 +47,7 @@ def stain_slide_command(
 
     config = read_config()
     opened = fitted_cohort(config, cohort, marker)
-    entry = staining_model(config, model)
+    entry = model_for_slides(config, TASK, model)
     settings = config.settings_of(entry.card)
     fitted = FittedWhenAsked(lambda: fit_on_all(config, opened, marker, entry))
     with threadpool_limits(settings.threads):
@@ -88,31 +89,9 @@ class FittedWhenAsked:
 
 def fitted_cohort(config: Config, cohort: str, marker: str) -> Opened:
     """The cohort, read if it was not."""
-    from suite.engine.questions import opened
-    from suite.engine.read import read_cohort
-
-    run = _run(config, ())
-    request = look_up(cohort, run.requests(TASK), kind="cohort of paired patches", where="cohorts.staining")
-    read_cohort(run, request)
-    found = opened(run.tasks[TASK], run.requests(TASK, scoring=True)[cohort])
+    found = cohort_to_fit_on(config, TASK, cohort, "cohort of paired patches")
     look_up(marker, dict.fromkeys(found.store.markers), kind="marker", where=f"cohort {cohort}")
     return found
-
-
-def staining_model(config: Config, name: str) -> ModelEntry:
-    """A model, if it can stain a slide."""
-    entry = _run(config, ()).model(name)
-    if entry.card.task != TASK:
-        raise UserError(
-            f"{name} answers the task {entry.card.task!r}", where="--model", expected=f"a model of the task {TASK!r}",
-            remedy="see `slide2omics list`",
-        )  # fmt: skip
-    if "oracle" in entry.card.needs:
-        raise UserError(
-            f"{name} knows the truth, and a slide has none", where="--model", expected="a model",
-            remedy="choose no oracle",
-        )  # fmt: skip
-    return entry
 
 
 def fit_on_all(config: Config, opened: Opened, marker: str, entry: ModelEntry) -> Any:
@@ -131,34 +110,15 @@ def fit_on_all(config: Config, opened: Opened, marker: str, entry: ModelEntry) -
     rows, none = store.rows_of(marker), np.zeros(0, dtype=np.int64)
     settings, reader = config.settings_of(entry.card), None
     if entry.card.encoder:
-        made = run_inputs(_run(config, (entry.name,)))[TASK, opened.name, entry.card.encoder, config.seed]
+        made = run_inputs(run_of(config, TASK, (entry.name,)))[TASK, opened.name, entry.card.encoder, config.seed]
         reader = embedding_reader(store, marker, made.features().embeddings[marker], rows)
-    workspace = _workspace(config, opened, marker, entry)
+    workspace = workspace_of(config, "stain_slide", __name__, opened, entry, marker)
     workspace.mkdir(parents=True, exist_ok=True)
     patients = len(set(store.patient[rows].tolist()) - {""})
     typer.echo(f"{entry.name}: fitting on {len(rows)} pairs of {patients} patients, {store.name} {marker}")
     model: Any = load_model_class(entry.name, config.adapters, Path.cwd())()
     model.fit(training_view(store, marker, rows, none, settings, workspace=workspace, embedding_reader=reader))
     return model
-
-
-def _workspace(config: Config, opened: Opened, marker: str, entry: ModelEntry) -> Path:
-    """A folder named by everything that the fitted model depends on, its own sources included."""
-    from suite.engine.keys import code, settings_key
-    from suite.engine.store import digest, kept
-
-    settings = settings_key(config.settings_of(entry.card), Path.cwd())
-    key = {"cohort": opened.hash, "settings": settings, "code": code("suite.tools.stain_command", entry.start)}
-    return kept("stain_slide", opened.name, marker, entry.name, key=digest(key))
-
-
-def _run(config: Config, models: tuple[str, ...]) -> Run:
-    """The run of every protocol of the task, with these models alone."""
-    from protocols.registry import load_protocol, protocol_modules
-    from suite.engine.run import Run
-
-    listed = tuple(name for name in protocol_modules() if load_protocol(name).task == TASK)
-    return Run(config.model_copy(update={"protocols": listed, "models": models}))
 
 
 def window_embedder(encoder: str, settings: Settings) -> Callable[[CropArray], FloatArray]:

@@ -18,6 +18,8 @@ PUBLISHED = {
     "chief": 27_520_038,
     "plip": 87_849_728,
     "musk": 303_936_512,
+    # 12 layers of 384 with FFN 1,536, biases and LayerScale; patch 14; 37 x 37 positions; a class token, 4 registers
+    "dinov2_vits14_reg": 12 * (12 * 384**2 + 13 * 384 + 2 * 384) + 384 * (3 * 14**2 + 1) + 384 * (37**2 + 5) + 2 * 384,
 }
 
 

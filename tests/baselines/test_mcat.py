@@ -73,7 +73,7 @@ def test_without_signatures_the_table_is_one_token(cohort: SurvivalTrainingView)
 
 
 class WithProteins(McatResNet50):
-    """As a MICA would: two further tokens of five features a patient."""
+    """Two further tokens of five features a patient."""
 
     level = 1.0
 

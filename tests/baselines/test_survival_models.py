@@ -189,7 +189,7 @@ def test_losses_follow_the_rows_asked_for() -> None:
 
 
 def test_extra_tokens_reach_the_answer() -> None:
-    """The hook of PAST-multi and MICA."""
+    """The hook of PAST-multi, and of MICA, whose network has no others."""
     torch.manual_seed(0)
     network, data = Mcat(quiet(), 5, (3, 4), extra=6).eval(), patients()
     batch = data.batch([0, 1], CPU)

@@ -124,6 +124,15 @@ def _upstream_densenet(own: State) -> State:
     return {**out, "classifier.weight": torch.zeros(2)}
 
 
+def _upstream_dinov2(own):  # type: ignore[no-untyped-def]
+    """torch hub's names: half of the class token in the positions' first row, and a mask token for training."""
+    half = own["cls_token"] / 2  # exact, so that the sum is
+    out = {key: value for key, value in own.items() if key != "reg_token"}
+    positions = torch.cat([half, own["pos_embed"]], dim=1)
+    hub = {"cls_token": half, "pos_embed": positions, "register_tokens": own["reg_token"]}
+    return {**out, **hub, "mask_token": torch.zeros(1, 96)}
+
+
 UPSTREAM = {
     "uni": lambda own: own,
     "resnet50": lambda own: {**own, "fc.weight": torch.zeros(2)},
@@ -134,6 +143,7 @@ UPSTREAM = {
     "chief": _upstream_ctranspath,
     "plip": _upstream_clip,
     "musk": _upstream_beit3,
+    "dinov2_vits14_reg": _upstream_dinov2,
 }
 
 

@@ -1,19 +1,23 @@
-"""The survival networks and their loss against numbers of MCAT's released code.
+"""The survival networks and their loss against numbers of MCAT's and MICA's released code.
 
-Bilinear fusion, DeepAttnMISL and MICA are not built here, so nothing reads their vectors.
+Bilinear fusion and DeepAttnMISL are not built here, so nothing reads their vectors.
 """
 
 import re
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
+from baselines.networks.mica_network import MicaNetwork, load_released
 from baselines.networks.survival_blocks import FULL, Batch
 from baselines.networks.survival_networks import AttentionMil, DeepSets, Mcat, Snn
 from baselines.training.survival_loss import nll, risk_of, survival_of
+from protocols.errors import UserError
 from tests.parity.vectors import Vectors, a, read
 
 OMIC = (5, 4, 7, 3, 6, 9)
@@ -60,6 +64,35 @@ def test_mcat() -> None:
     network = filled(Mcat(FULL, 1024, OMIC), vectors, renamed)
     parts = tuple(row(f"x_omic{k + 1}", width) for k, width in enumerate(OMIC))
     check(vectors, network(Batch(tiles(7), None, parts)), "concat")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("streams", ["separate", "shared"])
+@pytest.mark.parametrize("pooling", ["gap", "attn"])
+def test_mica(streams: str, pooling: Literal["gap", "attn"]) -> None:
+    """Through our own names; with shared streams the state dict holds both branches, and the last one's values win."""
+    vectors = read("mica")
+    case = f"{streams} transformers, pooling {pooling}"
+    network = MicaNetwork(FULL, 1024, 384, shared=streams == "shared", pooling=pooling).eval()
+    assert sum(p.numel() for p in network.parameters()) == vectors.expected(case, "parameters")
+    load_released(network, vectors.state(), "the vectors")
+    tokens = torch.from_numpy(a("x_codex", (1, 40, 384)))
+    check(vectors, network(Batch(tiles(5), None, (), tokens)), case)
+    # Before the softmax, as the release hands its attention out: queries are the proteins.
+    attention, width = network.coattention.attention, FULL.dim
+    query, key = (
+        linear(x, attention.in_proj_weight[part], attention.in_proj_bias[part])
+        for x, part in (
+            (network.proteins(tokens), slice(0, width)),
+            (network.tiles(tiles(5)), slice(width, 2 * width)),
+        )
+    )
+    vectors.check((query @ key.transpose(1, 2) / width**0.5).unsqueeze(1), case, "coattention_raw")
+
+
+def test_a_state_of_another_network_is_no_mica() -> None:
+    with pytest.raises(UserError, match="keys differ"):
+        load_released(MicaNetwork(FULL, 1024, 384), read("mcat").state(), "mcat.pt")
 
 
 @torch.no_grad()

@@ -31,7 +31,7 @@ def changed(tmp_path: Path, **changes: object) -> Path:
 def test_shipped_parameters_are_valid() -> None:
     config = read_config(PARAMS)
     assert config.profile == "mini"
-    assert len(config.protocols) == 7
+    assert len(config.protocols) == 10
 
 
 def test_unknown_key_suggests_the_nearest(tmp_path: Path) -> None:

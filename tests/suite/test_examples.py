@@ -44,9 +44,13 @@ EXPECTED = {
     "inter_patient": expected("inter_patient/my_slides", "expression/my_slides", "phantom"),
     "cross_cancer": expected("cross_cancer/my_slides", "expression/my_slides", "phantom"),
     "tcga_survival": expected("tcga_survival/my_patients", "survival/my_patients", "phantom_tcga"),
+    "prognosis": expected("tcga_survival/my_patients", "survival/my_patients", "phantom_codex"),
     "tcga_expression": expected("tcga_expression/my_tumours", "bulk/my_tumours", "phantom_bulk"),
     "gbm_spatial": expected("gbm_spatial/my_sections", "bulk/my_tumours bulk/my_sections", "phantom_bulk"),
+    "response": expected("response/my_patients", "response/my_patients", "phantom_codex"),
     "ihc4bc": expected("ihc4bc/my_pairs_ER", "staining/my_pairs", "phantom_ihc"),
+    "codex_protein": expected("codex_protein/my_slides", "expression/my_slides", "phantom_codex"),
+    "codex_external": expected("codex_external/my_tma", "expression/my_slides expression/my_tma", "phantom_codex"),
     "her2st": expected("intra_patient/her2st inter_patient/her2st", "expression/her2st", ""),
 }
 

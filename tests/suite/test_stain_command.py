@@ -19,7 +19,8 @@ from protocols.phantom.image_file import write_he_image
 from protocols.staining.template import template
 from suite.config import read_config
 from suite.places import CACHE, cohort_folder
-from suite.tools.stain_command import fit_on_all, fitted_cohort, stain_slide_command, staining_model, window_embedder
+from suite.tools.fitted import model_for_slides
+from suite.tools.stain_command import fit_on_all, fitted_cohort, stain_slide_command, window_embedder
 from tests.protocols.staining.trees import Tree, field_of, write_tree
 from tests.suite.engine_run import params, write_params
 
@@ -102,12 +103,12 @@ def test_a_slide_is_stained_and_what_was_done_is_said(tmp_path: Path) -> None:
 
 def load_fitted() -> Any:
     config = read_config()
-    return fit_on_all(config, fitted_cohort(config, "tiny", "ER"), "ER", staining_model(config, "mine"))
+    return fit_on_all(config, fitted_cohort(config, "tiny", "ER"), "ER", model_for_slides(config, "staining", "mine"))
 
 
 def test_all_pairs_are_fitted_on_with_their_embedding_and_the_workspace_stays() -> None:
     config = read_config()
-    cohort, entry = fitted_cohort(config, "tiny", "ER"), staining_model(config, "looks")
+    cohort, entry = fitted_cohort(config, "tiny", "ER"), model_for_slides(config, "staining", "looks")
     (train, first), (_, second) = (fit_on_all(config, cohort, "ER", entry).seen for _ in range(2))
     assert len(train) == 6
     assert (train.pixels, train.ihc(np.arange(6)).shape) == (32, (6, 32, 32, 3))

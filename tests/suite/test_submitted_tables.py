@@ -34,6 +34,7 @@ def test_a_name_that_looks_like_a_number_or_a_hole_stays_text(
         ("expression", {"cohort", "fold", "model", "slide", "cell_id"}),
         ("survival", {"cohort", "fold", "model", "patient", "case_id"}),
         ("bulk", {"cohort", "fold", "model", "slide", "patient", "section"}),
+        ("response", {"cohort", "fold", "model", "patient"}),
     ],
 )
 def test_every_column_of_names_is_declared(task: str, columns: set[str]) -> None:

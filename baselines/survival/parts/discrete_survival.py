@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -57,11 +57,19 @@ class DiscreteSurvival:
     reads_genome: ClassVar[bool] = True
     one_token: ClassVar[bool] = False
     as_released: ClassVar[bool] = False
+    weighted: ClassVar[bool] = True
+    """Of ``as_released``: patients are drawn with replacement, each bin and censoring class as likely as the next."""
     l1: ClassVar[float] = 0.0
 
     def network(self, sizes: SurvivalSizes, widths: Widths) -> nn.Module:
         """The untrained network for inputs of these widths."""
         raise NotImplementedError
+
+    def profiles(self) -> Mapping[str, SurvivalSizes]:
+        """Sizes and training by the name of the run's profile."""
+        from baselines.networks.survival_blocks import PROFILES
+
+        return PROFILES
 
     def extra_tokens(self, _data: PatientInputs, /) -> NDArray[np.float32] | None:
         """Further tokens beside the genomic ones, float32 ``(n, tokens, width)``: the hook for PAST-multi and MICA."""
@@ -73,7 +81,6 @@ class DiscreteSurvival:
     def fit(self, train: SurvivalTraining) -> None:
         import torch
 
-        from baselines.networks.survival_blocks import PROFILES
         from baselines.training.survival_checkpoint import Checkpoint
         from baselines.training.survival_loss import bin_edges, bins_of
         from baselines.training.survival_training import Targets
@@ -81,7 +88,7 @@ class DiscreteSurvival:
         from baselines.training.torch_run import torch_run
 
         settings = train.settings
-        self._sizes = look_up(settings.profile, PROFILES, kind="profile", where=self.card.name)
+        self._sizes = look_up(settings.profile, self.profiles(), kind="profile", where=self.card.name)
         self._tables = _token_tables(train, one=self.one_token) if self.reads_genome else []
         self._tile_scale = _tile_scale(train) if self.reads_bags and not self.as_released else None
         self._token_scale: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
@@ -113,7 +120,8 @@ class DiscreteSurvival:
         if settings.most_steps:
             epochs = min(epochs, max(settings.most_steps // updates, 1))
         most = settings.most_steps
-        return TrainingPlan(not self.as_released, self.l1, self.as_released, epochs=epochs, most_updates=most)
+        early = not self.as_released
+        return TrainingPlan(early, self.l1, self.as_released, weighted=self.weighted, epochs=epochs, most_updates=most)
 
     def _scheduled(self, plan: TrainingPlan) -> ScheduleRecord:
         from baselines.networks.survival_blocks import PUBLISHED_EPOCHS
@@ -152,9 +160,10 @@ class DiscreteSurvival:
         return Patients(len(data), genomic, bags, self._scaled_tokens(self.extra_tokens(data)))
 
     def _scaled_tokens(self, tokens: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
-        """Standardised like the genomic features, by the patients that come first, which are the training ones."""
-        if tokens is None:
-            return None
+        """Standardised like the genomic features, by the patients that come first, which are the training ones; raw
+        ``as_released``, like the tiles."""
+        if tokens is None or self.as_released:
+            return tokens
         if self._token_scale is None:
             self._token_scale = tokens.mean(axis=0), np.maximum(tokens.std(axis=0), 1e-6)
         mean, spread = self._token_scale

@@ -1,4 +1,4 @@
-"""Plain tables, one row a patient: outcome, clinical, genomic."""
+"""Plain tables, one row a patient: outcome, clinical, genomic, proteins."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ READER = Reader(
     task="survival",
     read=Part("protocols.readers.patient_tables:read_tidy"),
     required=("outcome",),
-    options=("clinical", "genomic", "slides", "signatures", "splits", "endpoint"),
+    options=("clinical", "genomic", "proteins", "slides", "signatures", "splits", "endpoint"),
 )

@@ -94,3 +94,18 @@ def test_read_slide_refuses_an_option_that_nothing_reads(root):
     entry.options["pixelscale"] = "2"
     with pytest.raises(UserError, match="did you mean 'pixel_scale'"):
         read_slide("spot_table", entry, root)
+
+
+@pytest.mark.parametrize("name", ["hex", "cell_table", "protein_h5ad", "multiplex_image"])
+def test_the_guides_manifests_of_proteins_are_read(tmp_path, name):
+    guide = (Path(__file__).parents[3] / "docs" / "cohorts.md").read_text(encoding="utf-8")
+    text = guide.split(f"### `{name}`")[1].split("###")[0].split("```csv\n")[1].split("```")[0]
+    spec = slide_reader(name)
+    rows = [line.split(",") for line in text.splitlines()]
+    for row in rows[1:]:
+        for column, cell in zip(rows[0], row, strict=True):
+            if column in (*spec.columns, *spec.optional_columns):
+                (tmp_path / cell).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / cell).touch()
+    (tmp_path / "slides.csv").write_text(text)
+    assert len(read_manifest(tmp_path / "slides.csv", tmp_path, name)) == len(rows) - 1

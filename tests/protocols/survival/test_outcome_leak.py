@@ -11,8 +11,8 @@ from sksurv.metrics import concordance_index_censored
 
 from protocols.findings import Finding, worst
 from protocols.metrics.outcome_orders import MEASURES, followed, variance
+from protocols.outcome_leak import CEILING, outcome_findings
 from protocols.readers.mcat_tables import read_mcat
-from protocols.survival.outcome_leak import CEILING, outcome_findings
 from tests.cohorts import real_data
 
 N = 200

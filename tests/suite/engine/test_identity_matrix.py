@@ -78,8 +78,9 @@ def planted(task: str) -> Any:
 
 
 def board_of(run: Run, task: str) -> tuple[Protocol, Board]:
-    """A board whose sides may share nobody."""
-    return next((p, board) for p, board in run.fit_boards if p.task == task and "patient" in p.disjoint)
+    """The first board, in the order of the page, whose sides may share nobody."""
+    found = [(p, board) for p, board in run.fit_boards if p.task == task and "patient" in p.disjoint]
+    return min(found, key=lambda one: one[0].place)
 
 
 def audited(run: Run, task: str) -> Audit:
@@ -126,8 +127,9 @@ def save(path: Path, pixels: Pixels, mpp: float) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_planted_leak_is_caught(small: SmallRun, task: str, kind: str) -> None:
     reason = planted(task).EMPTY.get(kind)
-    if reason is not None:
-        assert not hasattr(planted(task), STORED[kind][0]), f"{kind} is empty for {task}, because {reason}"
+    if reason is not None:  # of a kind of image nothing is written that could be left over
+        name, _ = STORED.get(kind, ("", ""))
+        assert not hasattr(planted(task), name), f"{kind} is empty for {task}, because {reason}"
         return
     run = small.run(task)
     _, board = board_of(run, task)

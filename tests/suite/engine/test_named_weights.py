@@ -33,6 +33,7 @@ PROTOCOL = {
     "survival": "tcga_survival",
     "bulk": "tcga_expression",
     "staining": "ihc4bc",
+    "response": "response",
 }
 _ENCODER = ENCODERS["past"].mini.kwargs
 ONE_FILE = replace(

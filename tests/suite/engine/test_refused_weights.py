@@ -182,7 +182,7 @@ def test_a_model_that_does_not_report_what_it_was_handed(
     monkeypatch.setattr(predict, "run_jobs", here)
     values = small.values() | {"weights": {"uni": given}, "models": [f"own_{task}"]}
     values["protocols"] = [{"expression": "intra_patient", "survival": "tcga_survival", "bulk": "tcga_expression",
-                            "staining": "ihc4bc"}[task]]  # fmt: skip
+                            "staining": "ihc4bc", "response": "response"}[task]]  # fmt: skip
     with pytest.raises(UserError, match=r"weights\.uni was named and is not among what was loaded"):
         run_predict(Run(Config.model_validate(values), small.folder))
 

@@ -11,7 +11,7 @@ from tests.suite.engine.planted import json_cohorts
 from tests.suite.engine.planted.json_cohorts import describe, described, first_slides
 from tests.suite.engine.small_run import rewritten
 
-EMPTY = {"a person in the external cohort": "its models are asked about no cohort but their own"}
+EMPTY = {"a person in the external cohort": "models of counts are asked about no cohort but their own"}
 
 
 def same_scan(folder: Path) -> None:

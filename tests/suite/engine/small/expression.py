@@ -1,4 +1,5 @@
-"""Four small slides of two cancers; a control, and an encoder's probe as somebody's own file."""
+"""Four small slides of two cancers, and small cohorts of proteins; a control, and an encoder's probe as somebody's own
+file."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from protocols.phantom.settings import MINI
 from suite.engine.questions import opened
 from suite.engine.run import Run
 from tests.suite.engine.numbers import with_numbers
+from tests.suite.engine.small import proteins
 from tests.suite.engine_run import default_params, params
 
 TINY = replace(
@@ -40,9 +42,9 @@ def write(folder: Path) -> dict[str, Any]:
         "truth": f"{here}/data/truth",
     }
     return params(
-        protocols=["intra_patient", "inter_patient", "cross_cancer"],
+        protocols=["intra_patient", "inter_patient", "cross_cancer", "codex_protein", "codex_external"],
         models=MODELS,
-        cohorts={"expression": {"tiny": entry}},
+        cohorts={"expression": {"tiny": entry, **proteins.write(folder / "proteins", f"{here}/proteins")}},
         tasks={"expression": default_params()["tasks"]["expression"] | {"split": {"blocks": 2}}},
         adapters={"own_expression": f"{here}/own.py:Own"},
     )
@@ -50,5 +52,7 @@ def write(folder: Path) -> dict[str, Any]:
 
 def answers(run: Run, asked: pd.DataFrame, _genes: list[str], out: Path) -> Path:
     """Every gene of every slide for every unit: a fold asks for some of them."""
-    store = opened(run.tasks["expression"], run.requests("expression")["tiny"]).store
-    return with_numbers(asked[["fold", "slide", "cell_id"]], list(store.all_genes), out)
+    asked_slides = set(asked["slide"])
+    stores = [opened(run.tasks["expression"], request).store for request in run.requests("expression").values()]
+    genes = {gene for store in stores for gene in store.all_genes if {one.slide for one in store.slides} & asked_slides}
+    return with_numbers(asked[["fold", "slide", "cell_id"]], sorted(genes), out)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from protocols.findings import Finding
-from protocols.metrics.outcome_orders import MEASURES, NOTHING, Followed, Signs, followed, ordered
+from protocols.metrics.outcome_orders import MEASURES, NOTHING, Followed, Pairs, Signs, followed, ordered
 from protocols.metrics.pair_counts import Bool, Float, Int
 from protocols.metrics.ranks import average_ranks
 from protocols.seeds import generator
 
 CEILING = 0.90
-"""Any measure from which no feature is believed to be one: published models of survival stay below .8."""
+"""Any measure from which no feature is believed to be one: published models of survival stay below .8, of response
+below .85."""
 NOISE = 0.05
 """Share of cohorts without any signal in which something is noted, half of it for one feature, half for a few."""
 CERTAIN = 0.001
@@ -103,12 +104,17 @@ class _Cohort:
         return tuple(size for size in SIZES if size <= len(self.names)) if fewest >= ENOUGH else ()
 
 
-def outcome_findings(names: Sequence[str], values: NDArray[Any], time: Float, event: Bool) -> list[Finding]:
-    """What the features ``names`` with ``values`` ``(n, p)`` (NaN: unknown) tell of follow-up: two findings."""
+def outcome_findings(
+    names: Sequence[str], values: NDArray[Any], time: Float, event: Bool, measures: Mapping[str, Pairs] = MEASURES
+) -> list[Finding]:
+    """What the features ``names`` with ``values`` ``(n, p)`` (NaN: unknown) tell of an outcome: two findings.
+
+    ``measures``: which pairs of patients it orders; of an outcome without time (``time`` all 0) those of the event.
+    """
     known = np.isfinite(values)
     usable = np.flatnonzero((known.sum(axis=0) >= ENOUGH) & _varies(values, known))
     looked_at = f"looked at {len(usable)} of {len(names)} features"
-    cohort = _cohort([names[column] for column in usable.tolist()], values[:, usable], time, event)
+    cohort = _cohort([names[column] for column in usable.tolist()], values[:, usable], time, event, measures)
     if not len(usable) or not cohort.signs:
         return [Finding(check, "pass", looked_at) for check in (ONE, FEW)]
     sizes = " and ".join(map(str, cohort.sizes))
@@ -121,14 +127,16 @@ def _varies(values: NDArray[Any], known: Bool) -> Bool:
     return np.asarray(lowest < np.where(known, values, -np.inf).max(axis=0, initial=-np.inf))
 
 
-def _cohort(names: Sequence[str], values: NDArray[Any], time: Float, event: Bool) -> _Cohort:
+def _cohort(
+    names: Sequence[str], values: NDArray[Any], time: Float, event: Bool, measures: Mapping[str, Pairs]
+) -> _Cohort:
     ranks = np.empty(values.shape, dtype=np.float32)
     for start in range(0, values.shape[1], _AT_ONCE):
         ranks[:, start : start + _AT_ONCE] = _ranks(values[:, start : start + _AT_ONCE])
     # Dealt in the order of follow-up, those with the event first: every fold has its share of events and of times.
     fold = np.empty(len(time), dtype=np.int64)
     fold[np.lexsort((time, ~event))] = np.arange(len(time)) % FOLDS
-    signs = {measure: pairs(time, event) for measure, pairs in MEASURES.items()}
+    signs = {measure: pairs(time, event) for measure, pairs in measures.items()}
     told = {measure: found for measure, found in signs.items() if found.any()}
     return _Cohort(tuple(names), values, ranks, event, fold, told)
 

@@ -1,0 +1,28 @@
+"""Reference: PD-L1 alone, as the biomarker is used."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+
+from baselines.response.parts.logistic import HOW, LICENCE, OVERLAP, Logistic
+from baselines.response.parts.published import biomarker
+from protocols.contract import Card
+from protocols.response.contract import ResponseInputs, biomarker_columns
+
+
+class LogisticPDL1(Logistic):
+    card: ClassVar[Card] = Card(
+        name="logistic_pdl1",
+        title="Reference: PD-L1 alone",
+        task="response",
+        licence=LICENCE,
+        summary=f"The clinical columns that begin with pdl1. {HOW}",
+        needs=("clinical", "pdl1"),
+        training_overlap=OVERLAP,
+        published=(biomarker(0.66, "PD-L1"),),
+    )
+
+    def columns(self, data: ResponseInputs) -> NDArray[Any]:
+        return data.clinical[:, biomarker_columns(data.clinical_features, "pdl1")]
